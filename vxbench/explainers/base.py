@@ -1,0 +1,109 @@
+"""The contract every explainer keeps, and what they share.
+
+Shapes: clip (B, 3, T, H, W) float32 normalised for the model, target (B,) int64, saliency (B, T, H, W)
+float32, finite, higher = more important.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vxbench.ranges import one_of
+
+SCORES = ("logit", "prob")
+
+
+@dataclass
+class Context:
+    """What an explainer may use besides the clip.
+
+    generators: one CPU torch.Generator per clip, seeded from (seed, clip id), so that a clip's result
+        does not depend on its batch, its shard or its position.
+    boxes: (B, T, H, W) bool, the annotation; only the control `Boxes` looks at it.
+    """
+
+    generators: list[torch.Generator]
+    boxes: Tensor | None = None
+
+
+class Explainer:
+    """Base of all explainers: `explainer(classifier, clip, target) -> saliency`.
+
+    A subclass defines `explain`. Its `normaliser` (a key of vxbench.explainers.normalise.NORMALISERS) says how
+    the runner scales its maps to [0, 1]. `chunk` bounds how many clips or masked copies go through the
+    network at once; it never changes a result.
+    """
+
+    normaliser = "minmax"
+
+    def __init__(self, chunk: int = 64):
+        self.chunk = chunk
+
+    def __call__(
+        self,
+        classifier: nn.Module,
+        clip: Tensor,
+        target: Tensor,
+        *,
+        generators: list[torch.Generator] | None = None,
+        boxes: Tensor | None = None,
+    ) -> Tensor:
+        """Saliency (B, T, H, W) of each clip's target class.
+
+        Leaves no trace on the classifier. Without `generators` every clip draws from seed 0.
+
+        Raises:
+            NotApplicable: the method has no meaning for this classifier.
+        """
+        if generators is None:
+            generators = [torch.Generator().manual_seed(0) for _ in clip]
+        with untouched(classifier):
+            return self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
+
+    def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
+        raise NotImplementedError
+
+
+@contextmanager
+def untouched(classifier: nn.Module) -> Iterator[None]:
+    """Eval mode and no weight gradients inside; on leaving, also by an exception, all is as it was.
+
+    With the weights' requires_grad off, autograd keeps only what the input's gradient needs.
+    """
+    training = [(module, module.training) for module in classifier.modules()]
+    wanted = [(weight, weight.requires_grad) for weight in classifier.parameters()]
+    for module, _ in training:
+        module.training = False
+    for weight, _ in wanted:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, mode in training:
+            module.training = mode
+        for weight, mode in wanted:
+            weight.requires_grad_(mode)
+
+
+def class_score(output: Tensor, target: Tensor, score: str = "logit") -> Tensor:
+    """s_y (`logit`) or p_y (`prob`) of each clip's target, (B,), from logits (B, K)."""
+    one_of("score", score, SCORES)
+    output = output.softmax(dim=1) if score == "prob" else output
+    return output.gather(1, target[:, None])[:, 0]
+
+
+def input_gradient(classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit") -> Tensor:
+    """d score / d clip, (B, 3, T, H, W). Writes no .grad."""
+    with torch.enable_grad():
+        clip = clip.detach().requires_grad_()
+        chosen = class_score(classifier(clip), target, score)
+        return torch.autograd.grad(chosen.sum(), clip)[0]
+
+
+def in_chunks(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> Tensor:
+    """function over slices of at most `chunk` along the first dimension, concatenated."""
+    parts = zip(*(tensor.split(chunk) for tensor in tensors), strict=True)
+    return torch.cat([function(*part) for part in parts])

@@ -1,0 +1,44 @@
+"""The contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+
+@dataclass
+class Batch:
+    """What a metric may look at. B clips of T frames.
+
+    clip: (B, 3, T, H, W) float32, normalised for the model.
+    target: (B,) int64, the class explained. label: (B,) int64, the ground truth.
+    boxes: (B, T, H, W) bool, union of the annotated boxes, or None where the data set has none.
+    annotated: (B, T) bool, the frames that carry an annotation, or None.
+    """
+
+    clip: Tensor
+    target: Tensor
+    label: Tensor
+    boxes: Tensor | None = None
+    annotated: Tensor | None = None
+
+
+@dataclass
+class Scores:
+    """values: {name: (B,) float tensor}, NaN where the clip cannot be scored.
+    reasons: {name: {index in the batch: why it is NaN}}."""
+
+    values: dict[str, Tensor]
+    reasons: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values[name]
+
+
+class Metric:
+    """Base of all metrics. `keys` names what it returns, in the order of the columns."""
+
+    keys: tuple[str, ...] = ()
+
+    def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
+        """saliency: (B, T, H, W) in [0, 1]."""
+        raise NotImplementedError

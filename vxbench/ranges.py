@@ -1,0 +1,40 @@
+"""Checks of hyperparameters. Each raises OutOfRange with one line: the key, the value and the range."""
+
+from collections.abc import Iterable
+from numbers import Real
+
+from vxbench.errors import OutOfRange
+
+
+def within(key: str, value: float, low: float, high: float) -> float:
+    """value, if low <= value <= high."""
+    if not _is_number(value) or not low <= value <= high:
+        raise OutOfRange(f"{key} = {value} is outside [{low:g}, {high:g}]")
+    return value
+
+
+def above(key: str, value: float, low: float) -> float:
+    """value, if value > low."""
+    if not _is_number(value) or not value > low or value == float("inf"):
+        raise OutOfRange(f"{key} = {value} is outside ({low:g}, inf)")
+    return value
+
+
+def whole(key: str, value: int, low: int, high: int | None = None) -> int:
+    """value, if it is an integer with low <= value (<= high)."""
+    upper = "inf)" if high is None else f"{high}]"
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        raise OutOfRange(f"{key} = {value} is not a whole number in [{low}, {upper}")
+    return value
+
+
+def one_of(key: str, value, options: Iterable):
+    """value, if it is among options."""
+    options = list(options)
+    if value not in options:
+        raise OutOfRange(f"{key} = {value} is not one of {', '.join(map(str, options))}")
+    return value
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
