@@ -1,6 +1,6 @@
 """The contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -22,16 +22,15 @@ class Batch:
     annotated: Tensor | None = None
 
 
-@dataclass
-class Scores:
-    """values: {name: (B,) float tensor}, NaN where the clip cannot be scored.
-    reasons: {name: {index in the batch: why it is NaN}}."""
+class Scores(dict[str, Tensor]):
+    """{name: (B,) float tensor}, NaN where the clip cannot be scored.
 
-    values: dict[str, Tensor]
-    reasons: dict[str, dict[int, str]] = field(default_factory=dict)
+    reasons: {name: {index in the batch: why it is NaN}}.
+    """
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self.values[name]
+    def __init__(self, values: dict[str, Tensor], reasons: dict[str, dict[int, str]] | None = None):
+        super().__init__(values)
+        self.reasons = reasons or {}
 
 
 class Metric:

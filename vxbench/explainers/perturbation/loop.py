@@ -1,0 +1,200 @@
+"""The one optimisation loop of the perturbation family: a mask that keeps the class score within a given area."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vxbench.explainers.base import Context, Explainer, class_score
+from vxbench.explainers.perturbation.combine import COMBINE, combine
+from vxbench.explainers.perturbation.mask import MaskGenerator
+from vxbench.explainers.perturbation.pyramid import KINDS, Pyramid
+from vxbench.explainers.perturbation.regularisers import AreaTerm
+from vxbench.ranges import above, one_of, whole, within
+
+MODES = ("preserve", "delete", "dual")
+REWARDS = ("neglog", "prob")
+DOMAINS = ("padded", "crop")
+
+
+@dataclass
+class Step:
+    """What one iteration saw, for observers. seed: (N, T, h, w) before its update; reward, penalty: (N,)."""
+
+    iteration: int
+    seed: Tensor
+    gradient: Tensor
+    reward: Tensor
+    penalty: Tensor
+
+
+class PerturbationExplainer(Explainer):
+    """Masks found by gradient descent: energy = reward + area_weight * area term (+ smoothness, in subclasses).
+
+    The named parts: `Pyramid` perturbs, `MaskGenerator` spreads the seeds, `AreaTerm` asks for the area; subclasses
+    override `smooth_seed`, `extra_penalty` and `gradient`. Clips and areas are optimised together, at most `chunk`
+    masks at once.
+
+    areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several (see combine.py).
+    iterations, lr, momentum, dampening: SGD on the seeds; the first step is not dampened. step, sigma: the generator's, in
+    pixels; None means 7, and 11 for clips 112 wide, else 23. mode: keep the class (`preserve`), destroy it (`delete`) or both.
+    reward: `neglog` -log p (released) or `prob` -p (printed). reward_weight, area_weight, area_growth: weights of the terms,
+    the area's multiplied by area_growth every iteration. area_domain: the area counts the padded mask or the frame.
+    ties: how the area term ranks equal values. log_eps: floor under the logarithm. smoothing: sigma in pixels of a blur of the
+    result, 0 for none.
+
+    Returns masks in [0, 1] as they were at the start of the last iteration, before its update.
+
+    Source: STEP (Li et al. 2021) eq. 1-6 and its release.
+    """
+
+    normaliser = "none"
+
+    def __init__(
+        self,
+        areas: tuple[float, ...] = (0.1,),
+        combine: str = "sum_gauss10",
+        iterations: int = 2000,
+        lr: float = 0.05,
+        momentum: float = 0.9,
+        dampening: float = 0.9,
+        perturbation: str = "blur",
+        levels: int = 8,
+        max_sigma: float = 20.0,
+        step: int | None = None,
+        sigma: float | None = None,
+        coldness: float = 20.0,
+        mode: str = "preserve",
+        reward: str = "neglog",
+        reward_weight: float = 100.0,
+        log_eps: float = 1e-12,
+        area_weight: float = 300.0,
+        area_growth: float = 1.0,
+        area_domain: str = "padded",
+        ties: str = "plain",
+        smoothing: float = 0.0,
+        chunk: int = 64,
+    ):
+        super().__init__(chunk)
+        self.areas = [within("areas", area, 0, 1) for area in areas]
+        self.combine = one_of("combine", combine, COMBINE)
+        self.iterations = whole("iterations", iterations, 1)
+        self.lr = above("lr", lr, 0)
+        self.momentum = within("momentum", momentum, 0, 1)
+        self.dampening = within("dampening", dampening, 0, 1)
+        self.perturbation = one_of("perturbation", perturbation, KINDS)
+        self.levels = whole("levels", levels, 2)
+        self.max_sigma = above("max_sigma", max_sigma, 0)
+        self.step = step if step is None else whole("step", step, 1)
+        self.sigma = sigma if sigma is None else above("sigma", sigma, 0)
+        self.coldness = above("coldness", coldness, 0)
+        self.mode = one_of("mode", mode, MODES)
+        self.reward = one_of("reward", reward, REWARDS)
+        self.reward_weight = within("reward_weight", reward_weight, 0, float("inf"))
+        self.log_eps = within("log_eps", log_eps, 0, 1)
+        self.area_weight = within("area_weight", area_weight, 0, float("inf"))
+        self.area_growth = above("area_growth", area_growth, 0)
+        self.area_domain = one_of("area_domain", area_domain, DOMAINS)
+        self.area_term = AreaTerm(per_frame=False, ties=ties)
+        self.smoothing = within("smoothing", smoothing, 0, float("inf"))
+        self.observer: Callable[[Step], None] | None = None
+
+    def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
+        areas = torch.tensor(self.areas, dtype=torch.float64)
+        batch, count = len(clip), len(areas)
+        owner = torch.arange(batch).repeat_interleave(count)
+        area = areas.repeat(batch)
+        masks, kept = [], []
+        for part in torch.arange(batch * count).split(self.chunk):
+            items = owner[part].to(clip.device)
+            generators = [context.generators[i] for i in owner[part]]
+            mask, score = self.optimise(classifier, clip[items], target[items], area[part], generators)
+            masks.append(mask)
+            kept.append(score)
+        masks = torch.cat(masks).unflatten(0, (batch, count))
+        if self.combine != "extremal" or count == 1:
+            return combine(masks, self.combine, self.smoothing)
+        original = class_score(classifier(clip), target, "prob")
+        return combine(masks, self.combine, self.smoothing, torch.cat(kept).view(batch, count) >= original[:, None])
+
+    def optimise(
+        self,
+        classifier: nn.Module,
+        clip: Tensor,
+        target: Tensor,
+        area: Tensor,
+        generators: list[torch.Generator],
+    ) -> tuple[Tensor, Tensor]:
+        """One mask per item: clip (N, 3, T, H, W), area (N,) -> masks (N, T, H, W), p_y of the kept clip (N,)."""
+        frames, height, width = clip.shape[2:]
+        pyramid = Pyramid(clip, self.perturbation, self.levels, self.max_sigma)
+        generator = self._generator(height, width)
+        seed = torch.ones(len(clip), frames, *generator.seed_shape, dtype=clip.dtype, device=clip.device)
+        velocity = None
+        for iteration in range(self.iterations):
+            with torch.enable_grad():
+                seed.requires_grad_()
+                padded = generator(self.smooth_seed(seed).flatten(0, 1)).unflatten(0, (-1, frames))
+                for_reward, for_penalty = self.watch(padded)
+                mask = generator.crop(for_reward)
+                score, reward = self._reward(classifier, pyramid, mask, target)
+                penalty = self._penalty(for_penalty, generator, area, generators, iteration)
+                gradient = self.gradient(seed, reward, penalty)
+            seed = seed.detach()
+            if self.observer:
+                self.observer(Step(iteration, seed, gradient, reward.detach(), penalty.detach()))
+            velocity = gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
+            seed = (seed - self.lr * velocity).clamp(0, 1)
+        return mask.detach(), score.detach()
+
+    # The parts a method may replace.
+
+    def smooth_seed(self, seed: Tensor) -> Tensor:
+        """seed (N, T, h, w), before it is spread into a mask."""
+        return seed
+
+    def extra_penalty(
+        self, mask: Tensor, area: Tensor, generators: list[torch.Generator], iteration: int
+    ) -> Tensor | float:
+        """A further term of the energy, (N,), from the padded mask (N, T, H', W')."""
+        return 0.0
+
+    def watch(self, padded: Tensor) -> tuple[Tensor, Tensor]:
+        """The padded mask as the reward and as the penalty see it; a place to hook its gradient."""
+        return padded, padded
+
+    def gradient(self, seed: Tensor, reward: Tensor, penalty: Tensor) -> Tensor:
+        """Direction of descent, (N, T, h, w). reward, penalty: (N,)."""
+        return torch.autograd.grad((reward + penalty).sum(), seed)[0]
+
+    def _generator(self, height: int, width: int) -> MaskGenerator:
+        step = 7 if self.step is None else self.step
+        sigma = (11 if width == 112 else 23) if self.sigma is None else self.sigma
+        return MaskGenerator(height, width, step, sigma, self.coldness)
+
+    def _reward(
+        self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
+        terms, score = 0.0, None
+        if self.mode != "delete":
+            score = class_score(classifier(pyramid.apply(mask)), target, "prob")
+            terms = terms - self._utility(score)
+        if self.mode != "preserve":
+            deleted = class_score(classifier(pyramid.apply(1 - mask)), target, "prob")
+            terms = terms - self._utility(1 - deleted)
+            score = deleted if score is None else score
+        return score, self.reward_weight * terms
+
+    def _utility(self, probability: Tensor) -> Tensor:
+        return probability if self.reward == "prob" else probability.clamp(min=self.log_eps).log()
+
+    def _penalty(
+        self, padded: Tensor, generator: MaskGenerator, area: Tensor, generators: list, iteration: int
+    ) -> Tensor:
+        counted = padded if self.area_domain == "padded" else generator.crop(padded)
+        weight = self.area_weight * self.area_growth**iteration
+        return weight * self.area_term(counted, area, generators) + self.extra_penalty(
+            padded, area, generators, iteration
+        )

@@ -1,0 +1,152 @@
+"""Mask generator: a coarse seed grid spread into a smooth mask of the frame's size, frame by frame."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vxbench.ranges import above, whole
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes along one axis, in cells (seed, radius, padding, mid) and pixels (margin, out)."""
+
+    size: int
+    step: int
+    sigma: float
+
+    @property
+    def seed(self) -> int:
+        return math.ceil(self.size / self.step)
+
+    @property
+    def margin(self) -> int:
+        return math.ceil(self.sigma)
+
+    @property
+    def radius(self) -> int:
+        return 1 + math.ceil(self.sigma / self.step)
+
+    @property
+    def padding(self) -> int:
+        return 1 + math.ceil((self.margin + self.sigma) / self.step)
+
+    @property
+    def mid(self) -> int:
+        return self.seed + 2 * self.padding - 2 * self.radius
+
+    @property
+    def out(self) -> int:
+        return self.step * self.mid - self.step + 1
+
+    def distances(self) -> Tensor:
+        """(2R+1, step): from pixel `phase` of a cell to the k-th seed of its window, in units of sigma."""
+        window = torch.arange(2 * self.radius + 1, dtype=torch.float64)[:, None]
+        phase = torch.arange(self.step, dtype=torch.float64)
+        return (phase - self.margin - self.step * (window - self.padding)) / self.sigma
+
+
+class MaskGenerator:
+    """Seeds (N, h, w) -> padded masks (N, out_h, out_w), smooth and in [0, 1].
+
+    A pixel is the smooth maximum, sum v e^(c v) / sum e^(c v) with coldness c, of the seeds in its window,
+    each weighted by kappa(z) = exp(-2 max(z - 1/2, 0)^2) of its distance z in units of sigma. The window's margin
+    is kept (the area term counts it); `crop` cuts out the frame.
+
+    Source: TorchRay's extremal perturbations, as released with STEP (Li et al. 2021).
+    """
+
+    def __init__(self, height: int, width: int, step: int, sigma: float, coldness: float = 20.0):
+        whole("step", step, 1, min(height, width))
+        above("sigma", sigma, 0)
+        above("coldness", coldness, 0)
+        self.rows, self.columns = Geometry(height, step, sigma), Geometry(width, step, sigma)
+        self.coldness = coldness
+        distance = torch.hypot(
+            self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :]
+        )
+        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(0, 1)  # (windows, step, step)
+
+    @property
+    def seed_shape(self) -> tuple[int, int]:
+        return self.rows.seed, self.columns.seed
+
+    def __call__(self, seed: Tensor) -> Tensor:
+        """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed."""
+        padding = (self.columns.padding,) * 2 + (self.rows.padding,) * 2
+        mask = _SmoothMaximum.apply(pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness)
+        return mask[:, : self.rows.out, : self.columns.out].clamp(0, 1)
+
+    def crop(self, mask: Tensor) -> Tensor:
+        """(..., out_h, out_w) -> (..., H, W): the part of a padded mask that lies on the frame."""
+        top, left = self.rows.margin, self.columns.margin
+        return mask[..., top : top + self.rows.size, left : left + self.columns.size]
+
+
+class _SmoothMaximum(torch.autograd.Function):
+    """The smooth maximum over each pixel's window, v . softmax(coldness v), without holding all windows of all frames.
+
+    seed (N, h', w') padded, kernel (windows, step, step) -> (N, mid_h * step, mid_w * step). Plain autograd
+    would keep several tensors of windows x pixels; here forward and backward pass over blocks of frames
+    that stay in the cache of a CPU (one frame) or fill a GPU. The arithmetic is the release's, softmax and then a
+    weighted sum, so that pixels which tie or differ in the last bit there do so here: the area term ranks them.
+    """
+
+    @staticmethod
+    def forward(ctx, seed, kernel, column_radius, coldness):
+        windows = _Windows(kernel, column_radius)
+        mask = torch.cat([windows.spread(part, coldness)[0] for part in windows.blocks(seed)])
+        ctx.save_for_backward(seed, kernel)
+        ctx.column_radius, ctx.coldness = column_radius, coldness
+        return mask.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
+
+    @staticmethod
+    def backward(ctx, grad):
+        seed, kernel = ctx.saved_tensors
+        windows = _Windows(kernel, ctx.column_radius)
+        grad = grad.unflatten(2, (-1, kernel.shape[2])).unflatten(1, (-1, kernel.shape[1]))
+        grad = grad.permute(0, 2, 4, 1, 3).contiguous()
+        grad_seed = torch.zeros_like(seed)
+        start = 0
+        for part in windows.blocks(seed):
+            block = slice(start, start + len(part))
+            mask, value, weight = windows.spread(part, ctx.coldness)
+            slope = value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(grad[block][:, None])
+            windows.gather(slope, grad_seed[block])
+            start += len(part)
+        return grad_seed, None, None, None
+
+
+class _Windows:
+    """The (2R+1)^2 seeds that each pixel looks at, for a block of frames."""
+
+    def __init__(self, kernel: Tensor, column_radius: int):
+        self.kernel = kernel
+        self.across = 2 * column_radius + 1
+        self.down = len(kernel) // self.across
+
+    def blocks(self, seed: Tensor) -> tuple[Tensor, ...]:
+        return seed.split(1 if seed.device.type == "cpu" else 64)
+
+    def spread(self, seed: Tensor, coldness: float) -> tuple[Tensor, Tensor, Tensor]:
+        """mask (N, step, step, mid_h, mid_w); the windows' weighted seeds and softmax weights (N, windows, step, step, ...).
+
+        Phases come before cells, so that sums over phases run along contiguous memory.
+        """
+        cells = seed.unfold(1, self.down, 1).unfold(2, self.across, 1)  # (N, mid_h, mid_w, down, across)
+        cells = cells.permute(0, 3, 4, 1, 2).flatten(1, 2)
+        value = cells[:, :, None, None] * self.kernel[None, :, :, :, None, None]
+        weight = torch.softmax(coldness * value, dim=1)
+        return (value * weight).sum(dim=1), value, weight
+
+    def gather(self, slope: Tensor, grad_seed: Tensor) -> None:
+        """Adds to grad_seed (N, h', w') what slope (N, windows, step, step, mid_h, mid_w) says of each seed."""
+        kernel = self.kernel.flatten(1)[:, None]
+        rows, columns = slope.shape[-2:]
+        per_cell = (kernel @ slope.flatten(4, 5).flatten(2, 3)).view(len(slope), -1, rows, columns)
+        for window in range(len(self.kernel)):
+            row, column = divmod(window, self.across)
+            grad_seed[:, row : row + rows, column : column + columns] += per_cell[:, window]
