@@ -61,7 +61,9 @@ class Explainer:
         if generators is None:
             generators = [torch.Generator().manual_seed(0) for _ in clip]
         with untouched(classifier):
-            return self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
+            return (
+                self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
+            )
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         raise NotImplementedError

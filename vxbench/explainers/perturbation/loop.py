@@ -116,7 +116,9 @@ class PerturbationExplainer(Explainer):
         if self.combine != "extremal" or count == 1:
             return combine(masks, self.combine, self.smoothing)
         original = class_score(classifier(clip), target, "prob")
-        return combine(masks, self.combine, self.smoothing, torch.cat(kept).view(batch, count) >= original[:, None])
+        return combine(
+            masks, self.combine, self.smoothing, torch.cat(kept).view(batch, count) >= original[:, None]
+        )
 
     def optimise(
         self,
@@ -144,7 +146,9 @@ class PerturbationExplainer(Explainer):
             seed = seed.detach()
             if self.observer:
                 self.observer(Step(iteration, seed, gradient, reward.detach(), penalty.detach()))
-            velocity = gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
+            velocity = (
+                gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
+            )
             seed = (seed - self.lr * velocity).clamp(0, 1)
         return mask.detach(), score.detach()
 

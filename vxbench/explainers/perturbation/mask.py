@@ -68,7 +68,9 @@ class MaskGenerator:
         distance = torch.hypot(
             self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :]
         )
-        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(0, 1)  # (windows, step, step)
+        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(
+            0, 1
+        )  # (windows, step, step)
 
     @property
     def seed_shape(self) -> tuple[int, int]:
@@ -77,7 +79,9 @@ class MaskGenerator:
     def __call__(self, seed: Tensor) -> Tensor:
         """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed."""
         padding = (self.columns.padding,) * 2 + (self.rows.padding,) * 2
-        mask = _SmoothMaximum.apply(pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness)
+        mask = _SmoothMaximum.apply(
+            pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness
+        )
         return mask[:, : self.rows.out, : self.columns.out].clamp(0, 1)
 
     def crop(self, mask: Tensor) -> Tensor:
@@ -114,7 +118,9 @@ class _SmoothMaximum(torch.autograd.Function):
         for part in windows.blocks(seed):
             block = slice(start, start + len(part))
             mask, value, weight = windows.spread(part, ctx.coldness)
-            slope = value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(grad[block][:, None])
+            slope = (
+                value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(grad[block][:, None])
+            )
             windows.gather(slope, grad_seed[block])
             start += len(part)
         return grad_seed, None, None, None

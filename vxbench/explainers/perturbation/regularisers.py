@@ -49,7 +49,9 @@ class AreaTerm:
             wanted = torch.empty_like(values)
             for share in area.unique().tolist():
                 chosen = area == share
-                wanted[chosen] = nearest_binary(values[chosen], share, None if order is None else order[chosen])
+                wanted[chosen] = nearest_binary(
+                    values[chosen], share, None if order is None else order[chosen]
+                )
         return ((values - wanted) ** 2).flatten(1).mean(dim=1)
 
     def _order(self, values: Tensor, generators: list[torch.Generator]) -> Tensor:
@@ -112,7 +114,11 @@ class CoreTerm:
 
     def _volume(self, frames: int) -> float:
         extent = self._extent(frames)
-        return int(math.prod(extent) * math.pi / 6) if self.volume == "continuous" else ellipsoid(extent).sum().item()
+        return (
+            int(math.prod(extent) * math.pi / 6)
+            if self.volume == "continuous"
+            else ellipsoid(extent).sum().item()
+        )
 
     def _extent(self, frames: int) -> tuple[int, int, int]:
         if frames >= self.kernel[0]:
@@ -120,14 +126,18 @@ class CoreTerm:
         if self.short_t == "error":
             raise ValueError(f"kernel spans {self.kernel[0]} frames, the clip has {frames}")
         warnings.warn(
-            f"STEP's kernel of {self.kernel[0]} frames shrunk to the clip's {frames}", RuntimeWarning, stacklevel=2
+            f"STEP's kernel of {self.kernel[0]} frames shrunk to the clip's {frames}",
+            RuntimeWarning,
+            stacklevel=2,
         )
         return (frames, *self.kernel[1:])
 
 
 def ellipsoid(extent: tuple[int, int, int]) -> Tensor:
     """(T, H, W) kernel, 1 where the centred coordinates scaled to [-1, 1] have squared norm <= 1."""
-    axes = [torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in extent]
+    axes = [
+        torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in extent
+    ]
     squares = [axis**2 for axis in axes]
     distance = squares[0][:, None, None] + squares[1][None, :, None] + squares[2][None, None, :]
     return (distance <= 1).double()

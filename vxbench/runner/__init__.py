@@ -1,0 +1,1 @@
+"""One cell end to end: configuration, batching, the results store, provenance."""

@@ -1,0 +1,67 @@
+"""`python scripts/run.py`: one cell, a sweep or a table."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vxbench.errors import UserError
+from vxbench.runner.callbacks import Summary
+from vxbench.runner.config import check_choices, conf_dir, first_line
+from vxbench.runner.outcome import Outcome
+
+
+def job(config: DictConfig) -> Outcome:
+    """Hydra's task: runs one cell; whatever goes wrong becomes its outcome, so that a sweep goes on."""
+    from vxbench.runner.job import run_cell
+
+    hydra_config = HydraConfig.get()
+    choices = dict(hydra_config.runtime.choices)
+    live = hydra_config.mode == RunMode.RUN or "basic_launcher" in hydra_config.launcher._target_
+    folder = Path(hydra_config.runtime.output_dir)
+    try:
+        outcome = run_cell(config, choices, live)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        outcome = _failed(choices, first_line(error))
+    except Exception as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "traceback.txt").write_text(traceback.format_exc())
+        outcome = _failed(choices, f"{type(error).__name__}: {first_line(error)} (see {folder / 'traceback.txt'})")
+    outcome.write(folder)
+    print(outcome.line(), flush=True)
+    return outcome
+
+
+def main() -> None:
+    """Entry point. Exit status 0: all well; 1: a cell failed; 2: the command could not be understood."""
+    show_traceback = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
+    try:
+        check_choices(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")(job)()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if show_traceback:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(1 if Summary.failed else 0)
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:2]) if lines else type(error).__name__
+
+
+def _failed(choices: dict[str, str], message: str) -> Outcome:
+    return Outcome(choices["model"], choices["dataset"], choices["explainer"], status="failed", message=message)
+
+
+if __name__ == "__main__":
+    main()

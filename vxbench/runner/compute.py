@@ -1,0 +1,131 @@
+"""One batch of clips: explained, normalised, scored, as rows."""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vxbench.datasets.base import Clip, ClipRef
+from vxbench.errors import ClipError
+from vxbench.explainers.base import Explainer
+from vxbench.explainers.normalise import normalise
+from vxbench.metrics.base import Batch, Metric
+from vxbench.models import to_clip
+from vxbench.runner.seeds import generator_of
+from vxbench.runner.store import Picture, failure, frame
+
+
+@dataclass
+class Computed:
+    """rows as the store keeps them; pictures of every clip that has a map."""
+
+    rows: pd.DataFrame
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@dataclass
+class Computer:
+    """All that is needed to turn decoded clips into rows. target: label | predicted."""
+
+    classifier: nn.Module
+    explainer: Explainer
+    metrics: dict[str, Metric]
+    device: str
+    seed: int
+    target: str
+
+    def __call__(self, refs: list[ClipRef], loaded: list[Clip | ClipError]) -> Computed:
+        rows, refs_ok, clips = [], [], []
+        for ref, clip in zip(refs, loaded, strict=True):
+            if isinstance(clip, ClipError):
+                rows.append(failure(ref.id, ref.label, clip.kind, clip.message))
+            else:
+                refs_ok.append(ref)
+                clips.append(clip)
+        maps = {}
+        if clips:
+            scored, maps = self._within_memory(refs_ok, clips)
+            rows += scored
+        seen = {ref.id: clip for ref, clip in zip(refs_ok, clips, strict=True)}
+        return Computed(frame(rows), [Picture(i, m, seen[i].frames, seen[i].boxes) for i, m in maps.items()])
+
+    def _within_memory(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
+        """Out of memory means half the batch at a time; a single clip that does not fit is a failure row."""
+        try:
+            return self._score(refs, clips)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if len(refs) == 1:
+                message = str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
+                return [failure(refs[0].id, refs[0].label, "out_of_memory", message)], {}
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        half = len(refs) // 2
+        first, maps = self._within_memory(refs[:half], clips[:half])
+        second, more = self._within_memory(refs[half:], clips[half:])
+        return first + second, maps | more
+
+    def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
+        batch = self._batch(refs, clips)
+        generators = [generator_of(self.seed, ref.id) for ref in refs]
+        with warnings.catch_warnings():
+            warnings.simplefilter("once")
+            saliency = self.explainer(
+                self.classifier, batch.clip, batch.target, generators=generators, boxes=batch.boxes
+            )
+        finite = torch.isfinite(saliency).flatten(1).all(dim=1).cpu()
+        rows = [
+            failure(ref.id, ref.label, "nan_map", "the map holds NaN or infinity")
+            for ref, good in zip(refs, finite, strict=True)
+            if not good
+        ]
+        if not finite.any():
+            return rows, {}
+        keep = finite.nonzero()[:, 0]
+        refs = [refs[i] for i in keep]
+        batch, saliency = _select(batch, keep), saliency[keep.to(saliency.device)]
+        saliency, degenerate = normalise(saliency, self.explainer.normaliser)
+        rows += self._rows(refs, batch, saliency, degenerate.tolist())
+        maps = {ref.id: one for ref, one in zip(refs, saliency.cpu().numpy(), strict=True)}
+        return rows, maps
+
+    @torch.no_grad()
+    def _batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
+        facts = self.classifier.input
+        clip = to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
+        label = torch.tensor([ref.label for ref in refs], device=self.device)
+        target = label if self.target == "label" else self.classifier(clip).argmax(dim=1)
+        return Batch(clip, target, label, self._stack(clips, "boxes"), self._stack(clips, "annotated"))
+
+    def _stack(self, clips: list[Clip], name: str) -> Tensor | None:
+        arrays = [getattr(clip, name) for clip in clips]
+        return None if any(a is None for a in arrays) else torch.as_tensor(np.stack(arrays)).to(self.device)
+
+    def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
+        rows = []
+        for metric in self.metrics.values():
+            scores = metric(self.classifier, batch, saliency)
+            for key, values in scores.items():
+                reasons = scores.reasons.get(key, {})
+                for i, (ref, value) in enumerate(zip(refs, values.double().tolist(), strict=True)):
+                    rows.append(
+                        {
+                            "clip": ref.id,
+                            "label": ref.label,
+                            "target": int(batch.target[i]),
+                            "status": "ok",
+                            "metric": key,
+                            "value": value,
+                            "reason": reasons.get(i, ""),
+                            "degenerate": degenerate[i],
+                        }
+                    )
+        return rows
+
+
+def _select(batch: Batch, keep: Tensor) -> Batch:
+    index = keep.to(batch.clip.device)
+    pick = lambda tensor: None if tensor is None else tensor[index]  # noqa: E731
+    return Batch(*(pick(t) for t in (batch.clip, batch.target, batch.label, batch.boxes, batch.annotated)))

@@ -1,0 +1,88 @@
+"""What vxbench adds to Hydra: where conf/ lies, hints for unknown names, and a guard on `_target_`."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from vxbench.errors import OutOfRange, UserError
+
+ALLOWED_TARGETS = ("vxbench.", "captum.attr.")
+GROUPS = ("model", "dataset", "explainer", "metric", "table", "profile", "tracker")
+
+
+def conf_dir() -> Path:
+    """conf/ of the checkout, or the copy inside an installed package."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def options(group: str) -> list[str]:
+    """Names that a config group offers."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """A hint for an unknown name: "did you mean 'fep'? (boxes, centre, ...)"."""
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}({', '.join(names)})"
+
+
+def check_choices(overrides: list[str]) -> None:
+    """Raises UserError for a group override that names no option, with the nearest one."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        group = key.split("@")[0]
+        if group not in GROUPS or "(" in value or "/" in value or value in ("", "null"):
+            continue
+        known = options(group)
+        for name in value.split(","):
+            if name.strip() not in known:
+                raise UserError(f"{group}={name.strip()} does not exist; {nearest(name.strip(), known)}")
+
+
+def build(config: DictConfig, key: str, **extra: Any) -> Any:
+    """Instantiates the object that config node `key` describes.
+
+    Raises:
+        UserError: a `_target_` outside the allow-list, or a value its class refuses; the message names the key.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    node = OmegaConf.select(config, key)
+    for place, target in _targets(node, key):
+        if not target.startswith(ALLOWED_TARGETS):
+            allowed = ", ".join(f"{prefix}*" for prefix in ALLOWED_TARGETS)
+            raise UserError(f"{place}._target_ = {target} is not allowed; allowed: {allowed}")
+    try:
+        return instantiate(node, _convert_="all", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, OutOfRange):
+            raise UserError(f"{key}.{cause}") from error
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise UserError(f"{key}: {cause or first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, DictConfig):
+        for name in node:
+            if name == "_target_":
+                yield key, str(node[name])
+            elif not OmegaConf.is_missing(node, name):
+                yield from _targets(node[name], f"{key}.{name}")
+    elif isinstance(node, ListConfig):
+        for index, item in enumerate(node):
+            yield from _targets(item, f"{key}[{index}]")

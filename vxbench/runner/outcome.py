@@ -1,0 +1,47 @@
+"""What one job says of its cell, for the summary and the table at the end of a multirun."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "outcome.json"
+
+
+@dataclass
+class Outcome:
+    """status: complete | not_applicable | failed (the whole cell; `message` says why)."""
+
+    model: str
+    dataset: str
+    explainer: str
+    cell: str = ""
+    status: str = "complete"
+    message: str = ""
+    clips: int = 0
+    computed: int = 0
+    failed_clips: int = 0
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} x {self.dataset} x {self.explainer}"
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        if self.status != "complete":
+            return f"{self.name}: {self.status.replace('_', ' ')}: {self.message}"
+        failed = f", {self.failed_clips} failed" if self.failed_clips else ""
+        if not self.computed:
+            return f"{self.name}: {self.clips} clips, all computed before{failed}"
+        pace = f"{self.computed / self.seconds:.2f} clips/s, {self.seconds:.1f} s" if self.seconds else ""
+        return f"{self.name}: {self.computed} of {self.clips} clips computed{failed}, {pace}"
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=1))
+
+
+def read_outcomes(folder: Path, job: str = "*") -> list[Outcome]:
+    """Outcomes of the jobs below a multirun's folder, in the order of the jobs."""
+    paths = sorted(Path(folder).glob(f"{job}/{FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
+    return [Outcome(**json.loads(path.read_text())) for path in paths]

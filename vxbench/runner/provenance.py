@@ -1,0 +1,79 @@
+"""Where a cell's numbers come from: versions, commit, hardware, digests, wall time."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "vxbench",
+    "torch",
+    "numpy",
+    "mmaction2",
+    "mmengine",
+    "mmcv-lite",
+    "decord",
+    "av",
+    "captum",
+    "hydra-core",
+)
+
+
+def provenance(device: str, weights: str, data: str, seconds: float, clips: int) -> dict[str, Any]:
+    """One run's record. seconds: wall time of computing `clips` clips."""
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "hardware": _hardware(device),
+        "weights": weights,
+        "data": data,
+        "seconds": round(seconds, 3),
+        "clips": clips,
+    }
+
+
+def commit() -> str:
+    """Git commit of the checkout, "+" if it has changes; "" outside a checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _hardware(device: str) -> dict[str, Any]:
+    import torch
+
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "gpu": gpu,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,145 @@
+"""The results store: parquet files that appear whole or not at all.
+
+A cell's folder holds part-*.parquet (rows), pictures/*.npz (a few clips with their maps), config.yaml and
+provenance.json. A part is named by the clips in it, so two processes that compute the same clips write the same file.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# One meaning per column, for every part.
+COLUMNS = {
+    "clip": "str",  # the clip's id
+    "label": "int64",  # ground truth, index into the data set's classes
+    "target": "int64",  # the class explained; -1 for a clip that failed before
+    "status": "str",  # ok | failed
+    "metric": "str",  # key of published.csv; "" for a failed clip
+    "value": "float64",  # NaN where the clip cannot be scored
+    "reason": "str",  # why it is NaN, or "<kind>: <message>" of a failed clip
+    "degenerate": "bool",  # the map was constant
+}
+
+
+class Store:
+    """Rows and maps of one cell."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+
+    def rows(self) -> pd.DataFrame:
+        """All rows, sorted by clip and metric. A clip that succeeded once is ok, whatever failed before or after."""
+        parts = [pd.read_parquet(path) for path in sorted(self.folder.glob("part-*.parquet"))]
+        if not parts:
+            return frame([])
+        rows = pd.concat(parts, ignore_index=True)
+        done = set(rows.loc[rows.status == "ok", "clip"])
+        rows = rows[(rows.status == "ok") | ~rows["clip"].isin(done)]
+        rows = rows.drop_duplicates(["clip", "metric"], keep="last")
+        return rows.sort_values(["clip", "metric"], kind="stable", ignore_index=True)
+
+    def done(self) -> set[str]:
+        """Ids of the clips that need no further work."""
+        rows = self.rows()
+        return set(rows.loc[rows.status == "ok", "clip"])
+
+    def commit(self, rows: pd.DataFrame, pictures: list["Picture"] = ()) -> None:
+        """Writes one batch: its pictures first, then its rows, which make it count."""
+        for picture in pictures:
+            self._write(f"pictures/{_digest([picture.clip])}.npz", picture.save)
+        clips = sorted(set(rows["clip"]))
+        name = f"part-{_digest(clips)}.parquet"
+        self._write(name, lambda path: rows.to_parquet(path, index=False))
+
+    def pictures(self) -> list["Picture"]:
+        """The pictures kept, sorted by clip."""
+        found = [Picture.load(path) for path in self.folder.glob("pictures/*.npz")]
+        return sorted(found, key=lambda picture: picture.clip)
+
+    def note(self, name: str, text: str) -> None:
+        """Writes a text file of the cell whole."""
+        self._write(name, lambda path: Path(path).write_text(text))
+
+    def read_note(self, name: str) -> str:
+        path = self.folder / name
+        return path.read_text() if path.exists() else ""
+
+    def append_run(self, run: dict) -> None:
+        """Adds one run to provenance.json."""
+        runs = json.loads(self.read_note("provenance.json") or "[]")
+        self.note("provenance.json", json.dumps([*runs, run], indent=1))
+
+    def _write(self, name: str, write: Callable[[str], None]) -> None:
+        """Temporary file in the same folder, fsync, rename, fsync of the folder."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
+        os.close(handle)
+        try:
+            write(temporary)
+            _sync(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync(target.parent)
+
+
+@dataclass
+class Picture:
+    """A clip with its map, enough to draw it. saliency: (T, H, W) in [0, 1]; frames, boxes: see datasets.base.Clip."""
+
+    clip: str
+    saliency: np.ndarray
+    frames: np.ndarray
+    boxes: np.ndarray | None
+
+    def save(self, path: str) -> None:
+        boxes = {} if self.boxes is None else {"boxes": self.boxes}
+        saliency = self.saliency.astype(np.float16)
+        np.savez_compressed(path, clip=self.clip, saliency=saliency, frames=self.frames, **boxes)
+
+    @classmethod
+    def load(cls, path: Path) -> "Picture":
+        with np.load(path) as file:
+            boxes = file["boxes"] if "boxes" in file else None
+            return cls(str(file["clip"]), file["saliency"].astype(np.float32), file["frames"], boxes)
+
+
+def frame(rows: Iterable[dict]) -> pd.DataFrame:
+    """Rows as a table with the store's columns and types."""
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    return table.astype(COLUMNS)
+
+
+def failure(clip: str, label: int, kind: str, message: str) -> dict:
+    """The one row of a clip that could not be computed."""
+    return {
+        "clip": clip,
+        "label": label,
+        "target": -1,
+        "status": "failed",
+        "metric": "",
+        "value": float("nan"),
+        "reason": f"{kind}: {message}",
+        "degenerate": False,
+    }
+
+
+def _digest(names: list[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
