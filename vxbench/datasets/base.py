@@ -44,3 +44,7 @@ class VideoDataset:
             ClipError: the clip is missing, undecodable or not annotated.
         """
         raise NotImplementedError
+
+    def digest(self) -> str:
+        """Short hash of annotation and split lists: in a result's provenance, the data it was made from."""
+        raise NotImplementedError

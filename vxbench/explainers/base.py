@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vxbench.ranges import one_of
+from vxbench.ranges import one_of, whole
 
 SCORES = ("logit", "prob")
 
@@ -40,7 +40,7 @@ class Explainer:
     normaliser = "minmax"
 
     def __init__(self, chunk: int = 64):
-        self.chunk = chunk
+        self.chunk = whole("chunk", chunk, 1)
 
     def __call__(
         self,
@@ -60,6 +60,8 @@ class Explainer:
         """
         if generators is None:
             generators = [torch.Generator().manual_seed(0) for _ in clip]
+        if len(generators) != len(clip):
+            raise ValueError(f"{len(generators)} generators for {len(clip)} clips")
         with untouched(classifier):
             return (
                 self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
@@ -109,3 +111,9 @@ def in_chunks(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> 
     """function over slices of at most `chunk` along the first dimension, concatenated."""
     parts = zip(*(tensor.split(chunk) for tensor in tensors), strict=True)
     return torch.cat([function(*part) for part in parts])
+
+
+def spawn(generator: torch.Generator) -> torch.Generator:
+    """A generator of its own, seeded by one draw: what it yields does not depend on when others draw."""
+    seed = torch.randint(2**62, (), generator=generator).item()
+    return torch.Generator().manual_seed(seed)

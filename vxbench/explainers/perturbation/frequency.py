@@ -67,7 +67,8 @@ class BandFilter:
             keep[0, 0, 0] = True
         else:
             warnings.warn(
-                f"r_l = {self.r_l:g} keeps no low frequency of a {tuple(shape)} grid: the mask's mean cannot follow the area",
+                f"r_l = {self.r_l:g} keeps no low frequency of a {tuple(shape)} grid: "
+                "the mask's mean cannot follow the area",
                 RuntimeWarning,
                 stacklevel=3,
             )

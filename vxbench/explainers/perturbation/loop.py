@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Context, Explainer, class_score
+from vxbench.errors import OutOfRange
+from vxbench.explainers.base import Context, Explainer, class_score, in_chunks, spawn
 from vxbench.explainers.perturbation.combine import COMBINE, combine
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import KINDS, Pyramid
@@ -37,14 +38,17 @@ class PerturbationExplainer(Explainer):
     masks at once.
 
     areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several (see combine.py).
-    iterations, lr, momentum, dampening: SGD on the seeds; the first step is not dampened. step, sigma: the generator's, in
-    pixels; None means 7, and 11 for clips 112 wide, else 23. mode: keep the class (`preserve`), destroy it (`delete`) or both.
-    reward: `neglog` -log p (released) or `prob` -p (printed). reward_weight, area_weight, area_growth: weights of the terms,
-    the area's multiplied by area_growth every iteration. area_domain: the area counts the padded mask or the frame.
-    ties: how the area term ranks equal values. log_eps: floor under the logarithm. smoothing: sigma in pixels of a blur of the
-    result, 0 for none.
+    iterations, lr, momentum, dampening: SGD on the seeds; the first step is not dampened. step, sigma: the
+    generator's, in pixels; None means 7, and 11 for clips 112 wide, else 23. mode: keep the class (`preserve`),
+    destroy it (`delete`) or both (`dual`). reward: `neglog` -log p (released) or `prob` -p (printed). reward_weight,
+    area_weight, area_growth: weights of the terms, the area's multiplied by area_growth every iteration.
+    area_domain: the area counts the padded mask or the frame. ties: how the area term ranks equal values.
+    log_eps: floor under the logarithm. smoothing: sigma in pixels of a blur of the masks, 0 for none.
 
     Returns masks in [0, 1] as they were at the start of the last iteration, before its update.
+
+    Raises:
+        OutOfRange: a setting outside its range, no area, or `extremal` with `delete`, which never sees the kept clip.
 
     Source: STEP (Li et al. 2021) eq. 1-6 and its release.
     """
@@ -77,7 +81,9 @@ class PerturbationExplainer(Explainer):
         chunk: int = 64,
     ):
         super().__init__(chunk)
-        self.areas = [within("areas", area, 0, 1) for area in areas]
+        self.areas = sorted(within("areas", area, 0, 1) for area in areas)
+        if not self.areas:
+            raise OutOfRange("areas is empty; give at least one share in [0, 1]")
         self.combine = one_of("combine", combine, COMBINE)
         self.iterations = whole("iterations", iterations, 1)
         self.lr = above("lr", lr, 0)
@@ -90,6 +96,10 @@ class PerturbationExplainer(Explainer):
         self.sigma = sigma if sigma is None else above("sigma", sigma, 0)
         self.coldness = above("coldness", coldness, 0)
         self.mode = one_of("mode", mode, MODES)
+        if combine == "extremal" and mode == "delete":
+            raise OutOfRange(
+                "combine = extremal compares the kept clip's score; mode = delete has none, use preserve or dual"
+            )
         self.reward = one_of("reward", reward, REWARDS)
         self.reward_weight = within("reward_weight", reward_weight, 0, float("inf"))
         self.log_eps = within("log_eps", log_eps, 0, 1)
@@ -101,24 +111,22 @@ class PerturbationExplainer(Explainer):
         self.observer: Callable[[Step], None] | None = None
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
-        areas = torch.tensor(self.areas, dtype=torch.float64)
-        batch, count = len(clip), len(areas)
+        batch, count = len(clip), len(self.areas)
         owner = torch.arange(batch).repeat_interleave(count)
-        area = areas.repeat(batch)
+        area = torch.tensor(self.areas, dtype=torch.float64).repeat(batch)
+        generators = [spawn(context.generators[i]) for i in owner]
         masks, kept = [], []
         for part in torch.arange(batch * count).split(self.chunk):
             items = owner[part].to(clip.device)
-            generators = [context.generators[i] for i in owner[part]]
-            mask, score = self.optimise(classifier, clip[items], target[items], area[part], generators)
+            own = [generators[i] for i in part]
+            mask, score = self.optimise(classifier, clip[items], target[items], area[part], own)
             masks.append(mask)
             kept.append(score)
-        masks = torch.cat(masks).unflatten(0, (batch, count))
-        if self.combine != "extremal" or count == 1:
-            return combine(masks, self.combine, self.smoothing)
-        original = class_score(classifier(clip), target, "prob")
-        return combine(
-            masks, self.combine, self.smoothing, torch.cat(kept).view(batch, count) >= original[:, None]
-        )
+        masks, kept = (torch.cat(parts).unflatten(0, (batch, count)) for parts in (masks, kept))
+        enough = None
+        if self.combine == "extremal" and count > 1:
+            enough = kept >= self._original(classifier, clip, target)[:, None]
+        return combine(masks, self.combine, self.smoothing, enough)
 
     def optimise(
         self,
@@ -146,11 +154,13 @@ class PerturbationExplainer(Explainer):
             seed = seed.detach()
             if self.observer:
                 self.observer(Step(iteration, seed, gradient, reward.detach(), penalty.detach()))
-            velocity = (
-                gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
-            )
+            velocity = gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
             seed = (seed - self.lr * velocity).clamp(0, 1)
         return mask.detach(), score.detach()
+
+    @torch.no_grad()
+    def _original(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
+        return in_chunks(lambda x, y: class_score(classifier(x), y, "prob"), self.chunk, clip, target)
 
     # The parts a method may replace.
 
@@ -177,9 +187,7 @@ class PerturbationExplainer(Explainer):
         sigma = (11 if width == 112 else 23) if self.sigma is None else self.sigma
         return MaskGenerator(height, width, step, sigma, self.coldness)
 
-    def _reward(
-        self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _reward(self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
         terms, score = 0.0, None
         if self.mode != "delete":
@@ -199,6 +207,11 @@ class PerturbationExplainer(Explainer):
     ) -> Tensor:
         counted = padded if self.area_domain == "padded" else generator.crop(padded)
         weight = self.area_weight * self.area_growth**iteration
-        return weight * self.area_term(counted, area, generators) + self.extra_penalty(
-            padded, area, generators, iteration
-        )
+        area_penalty = weight * self.area_term(counted, area, generators)
+        return area_penalty + self.extra_penalty(padded, area, generators, iteration)
+
+
+def own_generators(generators: list[torch.Generator], count: int) -> list[torch.Generator]:
+    """`count` for each clip: if a clip's masks shared its generator, what each draws would depend on `chunk`."""
+    seeds = [torch.randint(2**62, (count,), generator=generator).tolist() for generator in generators]
+    return [torch.Generator().manual_seed(seed) for row in seeds for seed in row]

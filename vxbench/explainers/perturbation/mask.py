@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import fold, pad
 
+from vxbench.errors import OutOfRange
 from vxbench.ranges import above, whole
 
 
@@ -42,6 +43,11 @@ class Geometry:
     def out(self) -> int:
         return self.step * self.mid - self.step + 1
 
+    @property
+    def covers(self) -> bool:
+        """Whether the frame lies within the padded mask. Rounding to cells can leave too narrow a margin."""
+        return self.out >= self.margin + self.size
+
     def distances(self) -> Tensor:
         """(2R+1, step): from pixel `phase` of a cell to the k-th seed of its window, in units of sigma."""
         window = torch.arange(2 * self.radius + 1, dtype=torch.float64)[:, None]
@@ -64,13 +70,14 @@ class MaskGenerator:
         above("sigma", sigma, 0)
         above("coldness", coldness, 0)
         self.rows, self.columns = Geometry(height, step, sigma), Geometry(width, step, sigma)
+        if not (self.rows.covers and self.columns.covers):
+            raise OutOfRange(
+                f"sigma = {sigma:g} with step = {step} makes a mask smaller than the {height} x {width} frame; "
+                "choose another sigma or step"
+            )
         self.coldness = coldness
-        distance = torch.hypot(
-            self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :]
-        )
-        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(
-            0, 1
-        )  # (windows, step, step)
+        distance = torch.hypot(self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :])
+        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(0, 1)  # (windows, step, step)
 
     @property
     def seed_shape(self) -> tuple[int, int]:
@@ -79,9 +86,7 @@ class MaskGenerator:
     def __call__(self, seed: Tensor) -> Tensor:
         """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed."""
         padding = (self.columns.padding,) * 2 + (self.rows.padding,) * 2
-        mask = _SmoothMaximum.apply(
-            pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness
-        )
+        mask = _SmoothMaximum.apply(pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness)
         return mask[:, : self.rows.out, : self.columns.out].clamp(0, 1)
 
     def crop(self, mask: Tensor) -> Tensor:
@@ -113,17 +118,12 @@ class _SmoothMaximum(torch.autograd.Function):
         windows = _Windows(kernel, ctx.column_radius)
         grad = grad.unflatten(2, (-1, kernel.shape[2])).unflatten(1, (-1, kernel.shape[1]))
         grad = grad.permute(0, 2, 4, 1, 3).contiguous()
-        grad_seed = torch.zeros_like(seed)
-        start = 0
-        for part in windows.blocks(seed):
-            block = slice(start, start + len(part))
+        parts = []
+        for part, slope_above in zip(windows.blocks(seed), windows.blocks(grad), strict=True):
             mask, value, weight = windows.spread(part, ctx.coldness)
-            slope = (
-                value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(grad[block][:, None])
-            )
-            windows.gather(slope, grad_seed[block])
-            start += len(part)
-        return grad_seed, None, None, None
+            slope = value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(slope_above[:, None])
+            parts.append(windows.gather(slope, seed.shape[1:]))
+        return torch.cat(parts), None, None, None
 
 
 class _Windows:
@@ -138,7 +138,7 @@ class _Windows:
         return seed.split(1 if seed.device.type == "cpu" else 64)
 
     def spread(self, seed: Tensor, coldness: float) -> tuple[Tensor, Tensor, Tensor]:
-        """mask (N, step, step, mid_h, mid_w); the windows' weighted seeds and softmax weights (N, windows, step, step, ...).
+        """mask (N, step, step, mid_h, mid_w); the windows' weighted seeds and softmax weights, (N, windows, step, ...).
 
         Phases come before cells, so that sums over phases run along contiguous memory.
         """
@@ -148,11 +148,8 @@ class _Windows:
         weight = torch.softmax(coldness * value, dim=1)
         return (value * weight).sum(dim=1), value, weight
 
-    def gather(self, slope: Tensor, grad_seed: Tensor) -> None:
-        """Adds to grad_seed (N, h', w') what slope (N, windows, step, step, mid_h, mid_w) says of each seed."""
+    def gather(self, slope: Tensor, size: torch.Size) -> Tensor:
+        """What slope (N, windows, step, step, mid_h, mid_w) says of each padded seed: (N, *size)."""
         kernel = self.kernel.flatten(1)[:, None]
-        rows, columns = slope.shape[-2:]
-        per_cell = (kernel @ slope.flatten(4, 5).flatten(2, 3)).view(len(slope), -1, rows, columns)
-        for window in range(len(self.kernel)):
-            row, column = divmod(window, self.across)
-            grad_seed[:, row : row + rows, column : column + columns] += per_cell[:, window]
+        per_cell = kernel @ slope.flatten(4, 5).flatten(2, 3)  # (N, windows, 1, cells)
+        return fold(per_cell[:, :, 0], size, (self.down, self.across))[:, 0]

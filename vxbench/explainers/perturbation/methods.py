@@ -53,8 +53,8 @@ class EP3DGaussian(PerturbationExplainer):
 class STEP(PerturbationExplainer):
     """EP-3D plus a term that makes kept voxels gather in ellipsoid cores (STEP eq. 7-9).
 
-    kernel, stride_t, volume, core_loss, short_t: see CoreTerm. core_weight: mu, which is 0 for iterations 0 to core_start.
-    The area's weight grows by 1.0008668 every iteration (released), the reward's is 1.
+    kernel, stride_t, volume, core_loss, short_t: see CoreTerm. core_weight: mu, which is 0 for iterations 0 to
+    core_start. The area's weight grows by 1.0008668 every iteration (released), the reward's is 1.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class STEP(PerturbationExplainer):
 class _Modulated:
     """Mixin: the mask's gradient passes a band filter before each step (F-EP eq. 3-5).
 
-    r_l, r_h, transform, zero_box: see BandFilter. tensor: filter the gradient of the `seed` (what is optimised) or of the padded
-    `mask`. term: filter the `total` gradient or the `reward`'s alone.
+    r_l, r_h, transform, zero_box: see BandFilter. tensor: filter the gradient of the `seed` (what is optimised) or of
+    the padded `mask`. term: filter the `total` gradient or the `reward`'s alone.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class _Modulated:
 
 
 class FEP(_Modulated, EP3D):
-    """F-EP: EP-3D with a frequency-modulated gradient (Lin et al. 2021, section 3.2), seeds every 13 pixels, sigma 23."""
+    """F-EP: EP-3D with a frequency-modulated gradient (Lin et al. 2021, section 3.2); step 13, sigma 23."""
 
     def __init__(self, step: int = 13, sigma: float = 23.0, **settings):
         super().__init__(step=step, sigma=sigma, **settings)

@@ -25,10 +25,7 @@ class Pyramid:
         whole("levels", levels, 2)
         above("max_sigma", max_sigma, 0)
         strength = [1 - level / (levels - 1) for level in range(levels)]
-        if kind == "blur":
-            steps = [blur(clip, max_sigma * s) for s in strength]
-        else:
-            steps = [clip * (1 - s) for s in strength]
+        steps = [blur(clip, max_sigma * s) if kind == "blur" else clip * (1 - s) for s in strength]
         self.levels = torch.stack(steps, dim=1)  # (B, L, C, T, H, W)
 
     def apply(self, mask: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv3d
 
+from vxbench.errors import ClipError
 from vxbench.ranges import one_of, whole
 
 TIES = ("plain", "shuffle")
@@ -49,9 +50,7 @@ class AreaTerm:
             wanted = torch.empty_like(values)
             for share in area.unique().tolist():
                 chosen = area == share
-                wanted[chosen] = nearest_binary(
-                    values[chosen], share, None if order is None else order[chosen]
-                )
+                wanted[chosen] = nearest_binary(values[chosen], share, None if order is None else order[chosen])
         return ((values - wanted) ** 2).flatten(1).mean(dim=1)
 
     def _order(self, values: Tensor, generators: list[torch.Generator]) -> Tensor:
@@ -62,8 +61,8 @@ class AreaTerm:
 class CoreTerm:
     """STEP's smoothness: kept voxels gather in ellipsoids (STEP eq. 7-9).
 
-    C is the mean of the mask in an ellipsoid window; the k largest C, in total as large as the wanted area, should be 1 and
-    the others 0.
+    C is the mean of the mask in an ellipsoid window; the k largest C, in total as large as the wanted area, should be
+    1 and the others 0.
 
     kernel: (T, H, W) extent in voxels. stride_t: 1 (released) or 11 (printed); in space it is the kernel's width.
     volume: `continuous` counts an ellipsoid as int(T H W pi / 6) voxels (443 for 7x11x11, released), `kernel` by the
@@ -107,24 +106,20 @@ class CoreTerm:
         inside, outside = (1 - ranked[:count]) ** 2, ranked[count:] ** 2
         if self.loss == "norm":
             return torch.cat([inside, outside]).mean()
-        return inside.mean() + (outside.mean() if len(outside) else 0)
+        return sum(part.mean() for part in (inside, outside) if len(part))
 
     def _shuffled(self, core: Tensor, generator: torch.Generator) -> Tensor:
         return core[torch.randperm(len(core), generator=generator).to(core.device)]
 
     def _volume(self, frames: int) -> float:
         extent = self._extent(frames)
-        return (
-            int(math.prod(extent) * math.pi / 6)
-            if self.volume == "continuous"
-            else ellipsoid(extent).sum().item()
-        )
+        return int(math.prod(extent) * math.pi / 6) if self.volume == "continuous" else ellipsoid(extent).sum().item()
 
     def _extent(self, frames: int) -> tuple[int, int, int]:
         if frames >= self.kernel[0]:
             return self.kernel
         if self.short_t == "error":
-            raise ValueError(f"kernel spans {self.kernel[0]} frames, the clip has {frames}")
+            raise ClipError("error", f"STEP's kernel spans {self.kernel[0]} frames, the clip has {frames}")
         warnings.warn(
             f"STEP's kernel of {self.kernel[0]} frames shrunk to the clip's {frames}",
             RuntimeWarning,
@@ -135,9 +130,7 @@ class CoreTerm:
 
 def ellipsoid(extent: tuple[int, int, int]) -> Tensor:
     """(T, H, W) kernel, 1 where the centred coordinates scaled to [-1, 1] have squared norm <= 1."""
-    axes = [
-        torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in extent
-    ]
+    axes = [torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in extent]
     squares = [axis**2 for axis in axes]
     distance = squares[0][:, None, None] + squares[1][None, :, None] + squares[2][None, None, :]
     return (distance <= 1).double()

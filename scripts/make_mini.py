@@ -1,0 +1,8 @@
+"""Make the mini data set: python scripts/make_mini.py --root data/mini"""
+
+import sys
+
+from vxbench.datasets.mini.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

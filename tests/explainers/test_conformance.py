@@ -1,0 +1,172 @@
+"""Every YAML file of conf/explainer keeps the contract of vxbench.explainers.base."""
+
+import contextlib
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import nn
+from toys import Everything, clips, seeded
+
+CONF = Path(__file__).parents[2] / "conf"
+NAMES = sorted(path.stem for path in (CONF / "explainer").glob("*.yaml"))
+FEW = {"iterations": 2, "core_start": 0, "steps": 4, "samples": 4, "masks": 8}  # for those that have such a key
+TOY = {
+    "model": {"key": "toy", "cam_layer": "layer", "input": {"mean": [114, 115, 116], "std": [57, 58, 59]}},
+    "table": {"settings": {"sigma": 5}},  # perturbation methods: a smaller kernel, for speed
+}
+
+T, H, W = 8, 20, 28  # all different; the feature maps are 4 x 10 x 14
+TARGET = torch.tensor([2, 0, 3])
+
+
+def build(name: str, chunk: int = 64):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("run", overrides=[f"explainer={name}"])
+    OmegaConf.set_struct(config, False)
+    config = OmegaConf.merge(config, TOY, {"runner": {"chunk": chunk}})
+    for key in FEW.keys() & config.explainer.keys():
+        config.explainer[key] = FEW[key]
+    return instantiate(config.explainer)
+
+
+@pytest.fixture
+def model():
+    """In part training, in part frozen, one gradient left over: a state that is easily disturbed."""
+    model = seeded(Everything())
+    model.layer.train()
+    model.stem[0].weight.requires_grad_(False)
+    model.fc.bias.grad = torch.ones_like(model.fc.bias)
+    return model
+
+
+@pytest.fixture
+def clip():
+    return clips(3, 3, T, H, W)
+
+
+@pytest.fixture
+def boxes():
+    boxes = torch.zeros(3, T, H, W, dtype=torch.bool)
+    boxes[:, 1:, 4:12, 6:20] = True
+    return boxes
+
+
+def run(explainer, model, clip, boxes, rows=slice(None)):
+    """Saliency of some of the clips, each with the generator that is its own."""
+    generators = [torch.Generator().manual_seed(100 + i) for i in range(3)][rows]
+    return explainer(model, clip[rows], TARGET[rows], generators=generators, boxes=boxes[rows])
+
+
+def trace(model: nn.Module) -> dict:
+    """All that an explainer might leave behind."""
+    return {
+        "hooks": [_hooks(module) for module in model.modules()],
+        "mode": [module.training for module in model.modules()],
+        "requires_grad": [weight.requires_grad for weight in model.parameters()],
+        "grad": [None if weight.grad is None else weight.grad.tolist() for weight in model.parameters()],
+        "state": {name: value.tolist() for name, value in model.state_dict().items()},
+        "attributes": [sorted(vars(module)) for module in model.modules()],
+    }
+
+
+def _hooks(module: nn.Module) -> int:
+    return sum(len(hooks) for key, hooks in vars(module).items() if key.endswith("_hooks"))
+
+
+def test_there_are_explainers():
+    assert {"gradients", "gradcam", "random"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_type_and_finiteness(name, model, clip, boxes):
+    saliency = run(build(name), model, clip, boxes)
+    assert saliency.shape == (3, T, H, W)
+    assert saliency.dtype == torch.float32
+    assert torch.isfinite(saliency).all()
+    assert not saliency.requires_grad
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_leaves_no_trace_on_the_model_or_the_clip(name, model, clip, boxes):
+    before, frames = trace(model), clip.clone()
+    run(build(name), model, clip, boxes)
+    assert trace(model) == before
+    assert torch.equal(clip, frames)
+    assert not clip.requires_grad
+
+
+class Boom(Exception):
+    pass
+
+
+def _explode(*_):
+    raise Boom
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_leaves_no_trace_after_an_exception_in_the_forward_pass(name, model, clip, boxes):
+    model.dropout.forward = _explode  # after the hooked layers
+    before, frames = trace(model), clip.clone()
+    with contextlib.suppress(Boom):  # a control does not run the network
+        run(build(name), model, clip, boxes)
+    assert trace(model) == before
+    assert torch.equal(clip, frames)
+
+
+# In float64, where no rounding flips a ReLU or a sorting order: what is left is the maps' own float32, a few units
+# in the last place, and for values near 0 as much of the map's maximum.
+
+
+def assert_same(got, expected):
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6 * max(1e-12, expected.abs().max().item()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_does_not_feel_its_batch(name, model, clip, boxes):
+    model, clip, explainer = model.double(), clip.double(), build(name)
+    together = run(explainer, model, clip, boxes)
+    for i in range(3):
+        assert_same(together[i : i + 1], run(explainer, model, clip, boxes, slice(i, i + 1)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chunk_bounds_what_the_network_sees_and_changes_no_result(name, model, clip, boxes):
+    model, clip, seen = model.double(), clip.double(), []
+    expected = run(build(name), model, clip, boxes)
+    model.stem[0].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    assert_same(run(build(name, chunk=2), model, clip, boxes), expected)  # 2 does not divide the 3 clips
+    assert max(seen, default=0) <= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explainer_can_be_used_again_and_copied(name, model, clip, boxes):
+    """No state is carried from one call to the next, and workers can be sent a copy."""
+    explainer = build(name)
+    first = run(explainer, model, clip, boxes)
+    run(explainer, model, clip.flip(2), boxes)
+    assert torch.equal(run(explainer, model, clip, boxes), first)
+    assert torch.equal(run(copy.deepcopy(explainer), model, clip, boxes), first)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_caller_s_no_grad_does_not_matter(name, model, clip, boxes):
+    explainer = build(name)
+    with torch.no_grad():
+        saliency = run(explainer, model, clip, boxes)
+    assert torch.equal(saliency, run(explainer, model, clip, boxes))
+
+
+def test_the_library_imports_nothing_heavy():
+    code = "import sys, vxbench.explainers, vxbench.metrics; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {module.partition(".")[0] for module in done.stdout.split()}
+    assert "vxbench" in loaded
+    heavy = "hydra omegaconf mmaction mmengine wandb decord av captum matplotlib scipy pandas"
+    assert not loaded & set(heavy.split())

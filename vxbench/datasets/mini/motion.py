@@ -1,0 +1,87 @@
+"""Where things are in each frame. The class of a clip is the actor's motion and nothing else.
+
+The actor makes one whole turn on a ring. A class is where the turn starts (east, north, south or west of the
+ring's centre) and which way it goes. At the time fractions (t + 1/2) / n the eight classes visit the same
+places in another order: a frame drawn at random, or a set of frames without its order, is distributed alike
+in all of them. The number of frames is odd, so that the centres of 8 or 16 equal segments, too, are their own
+mirror image in time (of an even number some fall between two frames, and rounding tells the ways apart).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vxbench.datasets.mini.exact import cosine, draw, fraction, nearest, sine
+
+WIDTH, HEIGHT = 320, 240
+SHORTEST, LONGEST = 31, 89  # frames, both odd
+JITTER = 12 / 360  # turns, the start is drawn from +-JITTER around its direction
+WOBBLE = 3  # pixels, at most, in and out of the ring
+MARGIN = 2  # pixels between an actor and the border
+
+STARTS = {"East": 0.0, "South": 0.25, "West": 0.5, "North": 0.75}  # turns, clockwise on the screen
+WAYS = {"Clockwise": 1, "Counterclockwise": -1}
+CLASSES = sorted(f"{way}From{start}" for way in WAYS for start in STARTS)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring (pixels) with the half width and half height of the actor that runs on it."""
+
+    x: int
+    y: int
+    radius: int
+    half_width: int
+    half_height: int
+
+
+def moments(n: int) -> np.ndarray:
+    """Time fractions of n frames, (n,): (t + 1/2) / n."""
+    return (np.arange(n, dtype=np.float64) + 0.5) / n
+
+
+def clip_length(random) -> int:
+    return SHORTEST + 2 * draw(random, 0, (LONGEST - SHORTEST) // 2)
+
+
+def rings(random) -> list[Ring]:
+    """One ring anywhere in the frame, or, in one clip of five, two smaller ones side by side."""
+    if draw(random, 1, 5) > 1:
+        return [_ring(random, 0, WIDTH, radius=(45, 70), size=(22, 40))]
+    half = WIDTH // 2
+    return [_ring(random, left, left + half, radius=(45, 49), size=(22, 24)) for left in (0, half)]
+
+
+def _ring(random, left: int, right: int, radius: tuple[int, int], size: tuple[int, int]) -> Ring:
+    r, w, h = draw(random, *radius), draw(random, *size), draw(random, *size)
+    across, down = r + w + WOBBLE + MARGIN, r + h + WOBBLE + MARGIN
+    x = draw(random, left + across, right - 1 - across)
+    y = draw(random, down, HEIGHT - 1 - down)
+    return Ring(x, y, r, w, h)
+
+
+def starting_turn(random) -> float:
+    """How far the start is from its direction, in turns; all actors of a clip share it."""
+    return JITTER * (2 * fraction(random) - 1)
+
+
+def one_turn(random, name: str, ring: Ring, jitter: float, n: int) -> np.ndarray:
+    """Centre of the actor in each of n frames of class `name`, (n, 2) whole pixels x, y.
+
+    The radius swings by up to WOBBLE pixels, a whole number of times and from a random phase, which looks
+    the same forwards and backwards.
+    """
+    way, start = name.split("From")
+    u = moments(n)
+    angle = STARTS[start] + jitter + WAYS[way] * u
+    swing = draw(random, 0, WOBBLE) * cosine(draw(random, 1, 3) * u + fraction(random))
+    radius = ring.radius + swing
+    return nearest(np.stack([ring.x + radius * cosine(angle), ring.y + radius * sine(angle)], axis=1))
+
+
+def smooth_path(random, reach: int, n: int) -> np.ndarray:
+    """A random curve (quadratic Bezier), `reach` pixels clear of the border, (n, 2) whole pixels x, y."""
+    corners = [(draw(random, reach, WIDTH - 1 - reach), draw(random, reach, HEIGHT - 1 - reach)) for _ in range(3)]
+    a, b, c = np.array(corners, dtype=np.float64)
+    u = moments(n)[:, None]
+    return nearest((1 - u) * (1 - u) * a + 2 * u * (1 - u) * b + u * u * c)

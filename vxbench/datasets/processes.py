@@ -1,0 +1,51 @@
+"""Lean helper processes: they do not import the parent's main script, and they end when the parent does."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
+
+
+class _LeanProcess(SpawnProcess):
+    """A spawned process with an empty `__main__`: the script at hand may import torch, for seconds."""
+
+    @staticmethod
+    def _Popen(process):
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _LeanContext(SpawnContext):
+    Process = _LeanProcess
+
+
+def lean_executor(workers: int) -> ProcessPoolExecutor:
+    """A pool of lean processes. What it runs must live in an importable module, not in the main script."""
+    return ProcessPoolExecutor(workers, mp_context=_LeanContext(), initializer=_end_with_parent)
+
+
+def kill(executor: ProcessPoolExecutor) -> None:
+    """End the pool's processes at once, whatever they are doing; what was outstanding fails."""
+    for process in list((executor._processes or {}).values()):
+        process.kill()
+    executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Watch the parent from a thread, as one killed by -9 ends nobody. Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()

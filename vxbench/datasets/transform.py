@@ -1,0 +1,95 @@
+"""Spatial preprocessing: frames and boxes go through the same map.
+
+The map is a resize of the whole frame followed by a window of it; boxes are mapped with whole-number
+arithmetic, the near edge rounded down and the far edge up, so that no rounding error of a float widens a box.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vxbench.ranges import one_of, whole
+
+RESIZES = ("squash", "crop")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a resized frame that the model sees: that frame's size and the part's place, in pixels."""
+
+    full_width: int
+    full_height: int
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def cut(self, frame: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8 -> (height, width, 3), bilinear."""
+        resized = cv2.resize(frame, (self.full_width, self.full_height), interpolation=cv2.INTER_LINEAR)
+        return resized[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def edges(self, box: np.ndarray, reference: tuple[int, int]) -> tuple[int, int, int, int]:
+        """x1, y1, x2, y2 (exclusive) in the window of a box x, y, w, h given in pixels of a `reference` frame
+        (width, height); clipped, so a box outside has x2 <= x1 or y2 <= y1."""
+        x, y, w, h = (int(value) for value in box)
+        x1, x2 = _span(x, x + w, self.full_width, reference[0], self.left, self.width)
+        y1, y2 = _span(y, y + h, self.full_height, reference[1], self.top, self.height)
+        return x1, y1, x2, y2
+
+
+def _span(low: int, high: int, full: int, reference: int, start: int, size: int) -> tuple[int, int]:
+    """floor(low full / reference) and ceil(high full / reference), seen from `start`, within [0, size]."""
+    low, high = low * full // reference - start, -(-high * full // reference) - start
+    return max(low, 0), min(high, size)
+
+
+class Spatial:
+    """How frames of any size become `height` x `width`.
+
+    `squash`: resize, whatever the aspect. `crop`: resize so that the short side is `short_side`, then cut out
+    the centre.
+
+    Raises:
+        OutOfRange: an unknown resize, a size below 1, or a crop larger than the short side.
+    """
+
+    def __init__(self, height: int, width: int, resize: str = "squash", short_side: int | None = None):
+        self.height, self.width = whole("height", height, 1), whole("width", width, 1)
+        self.resize = one_of("resize", resize, RESIZES)
+        self.short_side = short_side  # only a crop asks for it
+        if resize == "crop":
+            whole("short_side", short_side, max(height, width))
+
+    def window(self, width: int, height: int) -> Window:
+        """The map for frames of this size."""
+        if self.resize == "squash":
+            return Window(self.width, self.height, 0, 0, self.width, self.height)
+        short = min(width, height)
+        full_width, full_height = (_rounded(side * self.short_side, short) for side in (width, height))
+        left, top = (full_width - self.width) // 2, (full_height - self.height) // 2
+        return Window(full_width, full_height, left, top, self.width, self.height)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """The nearest whole number to a fraction, halves up."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def cut_frames(frames: np.ndarray, window: Window) -> np.ndarray:
+    """(T, h, w, 3) uint8 -> (T, H, W, 3) uint8."""
+    return np.stack([window.cut(frame) for frame in frames])
+
+
+def draw_boxes(boxes: list[np.ndarray], reference: tuple[int, int], window: Window) -> np.ndarray:
+    """Union of the boxes of each frame, (T, H, W) bool.
+
+    boxes: T arrays (N_t, 4) of x, y, w, h in pixels of a `reference` frame (width, height).
+    """
+    drawn = np.zeros((len(boxes), window.height, window.width), dtype=bool)
+    for plane, of_frame in zip(drawn, boxes, strict=True):
+        for box in of_frame:
+            x1, y1, x2, y2 = window.edges(box, reference)
+            plane[y1 : max(y1, y2), x1 : max(x1, x2)] = True
+    return drawn

@@ -1,0 +1,122 @@
+"""What the report is given: the results of cells, and how the run that made them was set up."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from vxbench.errors import UserError
+
+COLUMNS = ("clip", "status", "metric", "value", "reason", "degenerate")
+
+# Display names of the rows that stand below every table, in this order.
+CONTROLS = {"random": "random map", "centre": "central blob", "boxes": "boxes as the map"}
+
+# Metrics a cell holds in percent already; every other share is a fraction in [0, 1].
+IN_PERCENT = ("dc", "accuracy", "stc", "area_above_tau")
+SHARES = ("dc", "accuracy", "area_above_tau", "s_pt", "t_pt", "deletion", "insertion", "top1", "top5")
+SLACK = 1e-4  # float32 rounding of a mean, as a share of the range
+
+
+@dataclass
+class CellResult:
+    """One cell: a model, a data set and an explainer, scored on every clip.
+
+    model, dataset, row: keys as in published.csv; row may also be a control or one's own explainer.
+    rows: long form, one line per (clip, metric) with the columns COLUMNS. `status` is "ok" or "failed"; a
+        failed clip has one line, with metric "", value NaN and reason "<kind>: <message>". A clip that was
+        not scored by a metric has value NaN and the reason. `degenerate` says that the map was constant.
+    not_applicable: why the explainer has no meaning for the model; the table prints a dash.
+    error: why the whole cell failed; the table prints "failed".
+    maps: {clip id: (T, H, W) float in [0, 1]}, of a few clips.
+    """
+
+    model: str
+    dataset: str
+    row: str
+    rows: pd.DataFrame
+    not_applicable: str = ""
+    error: str = ""
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if not len(self.rows):
+            self.rows = pd.DataFrame(columns=COLUMNS)
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.dataset}/{self.row}"
+
+    @property
+    def ran(self) -> bool:
+        return not (self.not_applicable or self.error)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The lines of the clips that failed."""
+        return self.rows[self.rows["status"] == "failed"]
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The lines of the clips that did not fail; a value may still be NaN."""
+        return self.rows[self.rows["status"] == "ok"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a table was made.
+
+    title_line: what was run, in one line. Where the table is not comparable with the paper it says why, and
+    is printed as "not comparable with the paper: <title_line>". settings: lines printed below the table.
+    protocol: `described` (the paper's words) or `released` (the authors' evaluation code).
+    stc_norm, stc_tau: how STC was computed.
+    """
+
+    name: str
+    title_line: str
+    comparable: bool
+    settings: list[str] = field(default_factory=list)
+    protocol: str = "described"
+    stc_norm: str = "recall"
+    stc_tau: float = 0.5
+
+
+def check(cell: CellResult) -> None:
+    """One line of complaint where a cell cannot be reported as it is.
+
+    Raises:
+        UserError: a column is missing, a clip is scored twice, or a value is outside the unit of its metric.
+    """
+    missing = [name for name in COLUMNS if name not in cell.rows.columns]
+    if missing:
+        wanted = ", ".join(COLUMNS)
+        raise UserError(f"cell {cell.name}: its rows lack the column {missing[0]!r}; they need {wanted}")
+    _check_statuses(cell)
+    twice = cell.rows.duplicated(["clip", "metric"])
+    if twice.any():
+        line = cell.rows[twice].iloc[0]
+        what = line["metric"] or "its failure"
+        raise UserError(f"cell {cell.name}: clip {line['clip']} has two lines for {what}; keep one")
+    _check_units(cell)
+
+
+def _check_statuses(cell: CellResult) -> None:
+    strange = sorted(map(str, set(cell.rows["status"]) - {"ok", "failed"}))
+    if strange:
+        raise UserError(f"cell {cell.name}: status {strange[0]!r} is neither 'ok' nor 'failed'")
+
+
+def _check_units(cell: CellResult) -> None:
+    """A share outside its range is most often a percentage taken for a fraction."""
+    for metric, values in cell.scored.groupby("metric")["value"]:
+        top = 100 if metric in IN_PERCENT else 1
+        outside = values[(values < -SLACK * top) | (values > (1 + SLACK) * top)]
+        if metric in SHARES and len(outside):
+            raise UserError(f"cell {cell.name}: {metric} = {outside.iloc[0]:g} is outside [0, {top}], its unit")
+
+
+def factor(metric: str, unit: str) -> float:
+    """What a stored value of this metric is multiplied by to stand in a table of this unit."""
+    if unit == "percent":
+        return 1.0 if metric in IN_PERCENT else 100.0
+    return 0.01 if metric in IN_PERCENT and unit == "fraction" else 1.0

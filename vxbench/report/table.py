@@ -1,0 +1,112 @@
+"""A measured table as data: rows and columns as printed, each number beside the paper's.
+
+build.py makes it from cells; render/ writes it down and computes nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from vxbench.report.cells import Profile
+from vxbench.report.published import Layout, Value
+from vxbench.report.statistics import Estimate
+
+# What stands in the place of a number.
+STATES = {"not_applicable": "–", "failed": "failed", "not_run": "not run", "no_value": "no value"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers. higher_is_better is None for a companion, which has no direction.
+
+    title: the heading, unique within its group. n: how many clips most of its entries rest on.
+    tau: rank correlation with the paper over `ranked` of the `printed` rows that have a number, or None.
+    """
+
+    model: str
+    dataset: str
+    metric: str
+    group: str
+    title: str
+    higher_is_better: bool | None
+    n: int = 0
+    tau: float | None = None
+    ranked: int = 0
+    printed: int = 0
+
+    @property
+    def companion(self) -> bool:
+        return self.higher_is_better is None
+
+    @property
+    def heading(self) -> str:
+        arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+        return self.title + arrow
+
+
+@dataclass(frozen=True)
+class Row:
+    """kind: `paper`, `added` (an explainer the paper does not have) or `control`."""
+
+    key: str
+    display: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of the table and all that is said about it, in the table's unit.
+
+    state: `measured`, `no_value` (no clip could be scored), `not_applicable`, `failed` or `not_run`.
+    published: the paper's number; blank: what the paper prints instead of one. inside: whether the paper's
+    number lies in the interval, None where the two are not comparable. mark: "", `best` or `second`.
+    """
+
+    state: str
+    estimate: Estimate | None = None
+    failed: int = 0
+    degenerate: int = 0
+    reason: str = ""
+    published: Value | None = None
+    blank: str = ""
+    inside: bool | None = None
+    mark: str = ""
+
+    @property
+    def measured(self) -> bool:
+        return self.state == "measured"
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published."""
+        return self.estimate.mean - self.published.value if self.measured and self.published else None
+
+
+@dataclass
+class Table:
+    """entries[row key][i] belongs to columns[i]. notes: [(heading, lines)], printed below in this order."""
+
+    layout: Layout
+    profile: Profile
+    rows: list[Row]
+    columns: list[Column]
+    entries: dict[str, list[Entry]]
+    notes: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.layout.key
+
+    @property
+    def title(self) -> str:
+        """Which table, which profile made it, and plainly where it may not be compared with the paper."""
+        profile = self.profile
+        warning = "" if profile.comparable else ", not comparable with the paper"
+        name = f"{self.layout.paper} {self.layout.printed_as}, profile {profile.name}"
+        return f"{name}{warning}: {profile.title_line}"
+
+    @property
+    def subtitle(self) -> str:
+        """What the paper's own table shows."""
+        return f"The paper's table: {self.layout.title}"
+
+    def of_kind(self, *kinds: str) -> list[Row]:
+        return [row for row in self.rows if row.kind in kinds]
