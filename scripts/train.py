@@ -1,21 +1,31 @@
 """Train one model: `python scripts/train.py model=tsm`; options in conf/train.yaml."""
 
+import os
 import sys
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.errors import UserError
+from vxbench.errors import ClipError, UserError
 from vxbench.models.train import train
+from vxbench.runner.config import check_choices, conf_dir, first_line
+
+MISTAKES = (UserError, ClipError, HydraException, OmegaConfBaseException)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
-def main(cfg: DictConfig) -> None:
+def job(config: DictConfig) -> None:
     try:
-        train(cfg)
-    except UserError as err:
-        sys.exit(f"train: {err}")
+        train(config)
+    except MISTAKES as error:
+        sys.exit(f"train: {first_line(error)}")
 
 
 if __name__ == "__main__":
-    main()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing several lines
+    try:
+        check_choices(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except MISTAKES as error:
+        sys.exit(f"train: {first_line(error)}")

@@ -95,7 +95,9 @@ def test_test_clips_are_what_the_sampler_says():
 
 
 def test_shuffling_permutes_the_frames_always_in_the_same_way():
-    plain, one, again = (TestClips(REFS, ramp_reader, "centre", 8, shuffled) for shuffled in (False, True, True))
+    plain, one, again = (
+        TestClips(REFS, ramp_reader, "centre", 8, control) for control in (None, "shuffled", "shuffled")
+    )
     assert (one.clips == again.clips).all()
     assert (one.clips[: len(plain)] != plain.clips).any()
     assert one.labels == plain.labels * ORDERS
@@ -103,9 +105,15 @@ def test_shuffling_permutes_the_frames_always_in_the_same_way():
         assert (np.sort(clip, axis=0) == plain.clips[i % len(plain)]).all()
 
 
+def test_a_still_clip_is_its_first_frame():
+    still = TestClips(REFS, ramp_reader, "centre", 8, "still")
+    assert still.clips.shape == (4, 8, 16, 16, 3)
+    assert (still.clips == 2).all()
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_training_clips_are_drawn_from_torchs_generator(in_memory):
-    clips = TrainingClips(REFS, ramp_reader, 8, shuffled=False, in_memory=in_memory)
+    clips = TrainingClips(REFS, ramp_reader, 8, control=None, in_memory=in_memory)
     torch.manual_seed(0)
     first, second = clips[0][0], clips[0][0]
     torch.manual_seed(0)
@@ -125,7 +133,7 @@ def test_memory_changes_nothing_but_the_number_of_readings():
     samples = []
     for in_memory in (True, False):
         torch.manual_seed(5)
-        clips = TrainingClips(REFS, counting, 8, shuffled=False, in_memory=in_memory)
+        clips = TrainingClips(REFS, counting, 8, control=None, in_memory=in_memory)
         samples.append([clips[1][0] for _ in range(3)])
     assert len(calls) == 1 + 3
     assert all((kept == read).all() for kept, read in zip(*samples, strict=True))

@@ -11,15 +11,21 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 
 
 class _LeanProcess(SpawnProcess):
-    """A spawned process with an empty `__main__`: the script at hand may import torch, for seconds."""
+    """A spawned process with an empty `__main__`: the script at hand may import torch, for seconds.
+
+    It is told that processes are spawned. A joblib worker would hand on its own start method, `loky`, which a
+    fresh interpreter does not know.
+    """
 
     @staticmethod
     def _Popen(process):
-        main = sys.modules["__main__"]
+        main, method = sys.modules["__main__"], multiprocessing.get_start_method()
         sys.modules["__main__"] = types.ModuleType("__main__")
+        multiprocessing.set_start_method("spawn", force=True)
         try:
             return SpawnProcess._Popen(process)
         finally:
+            multiprocessing.set_start_method(method, force=True)
             sys.modules["__main__"] = main
 
 

@@ -39,7 +39,7 @@ def build_classifier(
             unsafe or does not fit.
     """
     spec = _input_spec(input)
-    whole("model.num_classes", num_classes, 1)
+    whole("num_classes", num_classes, 1)
     model = _model_config(config, _plain(overrides or {}), num_classes, spec)
     recognizer = _build(key, model, seed, initialise=checkpoint is None)
     source = load_checkpoint(recognizer, checkpoint, _where(config)) if checkpoint is not None else None

@@ -31,13 +31,13 @@ class InputSpec:
 
     def __post_init__(self):
         for key in ("frames", "height", "width"):
-            whole(f"model.input.{key}", getattr(self, key), 1)
+            whole(f"input.{key}", getattr(self, key), 1)
         for key in ("mean", "std"):
             object.__setattr__(self, key, _per_channel(key, getattr(self, key)))
         for value in self.std:
-            above("model.input.std", value, 0)
-        if one_of("model.input.resize", self.resize, RESIZES) == "crop":
-            whole("model.input.short_side", self.short_side, max(self.height, self.width))
+            above("input.std", value, 0)
+        if one_of("input.resize", self.resize, RESIZES) == "crop":
+            whole("input.short_side", self.short_side, max(self.height, self.width))
 
 
 def _per_channel(key: str, values: Sequence[float]) -> tuple[float, ...]:

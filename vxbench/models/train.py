@@ -1,8 +1,8 @@
 """Training of a classifier through mmengine's Runner, and the record of what came out.
 
 A control takes away what the class ought to be read from; a model trained and tested on it must be near
-chance, or the class leaks from elsewhere. `shuffled`: the frames of each clip in random order.
-`background`: the mini clips drawn without their actors.
+chance, or the class leaks from elsewhere. `shuffled`: the frames of each clip in random order. `still`: the
+first frame of each clip alone. `background`: the mini clips drawn without their actors.
 """
 
 import json
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from vxbench.datasets.base import VideoDataset
@@ -23,8 +22,9 @@ from vxbench.models.preprocess import to_clip
 from vxbench.models.train_data import TestClips, TrainingClips, collate
 from vxbench.models.train_readers import backgrounds, videos
 from vxbench.ranges import above, one_of, whole
+from vxbench.runner.config import build
 
-CONTROLS = ("shuffled", "background")
+CONTROLS = ("shuffled", "still", "background")
 
 
 def train(cfg: DictConfig) -> dict:
@@ -34,13 +34,14 @@ def train(cfg: DictConfig) -> dict:
 
     Raises:
         UserError: the data or a setting is wrong.
+        ClipError: a video is missing or damaged.
     """
     _check(cfg)
     torch.set_num_threads(cfg.threads)
-    classifier = instantiate(cfg.model, checkpoint=None, seed=cfg.seed)
+    classifier = build(cfg, "model", checkpoint=None, seed=cfg.seed)
     if cfg.init:
         load_body(classifier.recognizer, cfg.init)
-    train_set, test_set = (instantiate(cfg.dataset, split=split) for split in ("train", "test"))
+    train_set, test_set = (build(cfg, "dataset", split=split) for split in ("train", "test"))
     began = time.perf_counter()
     fit(classifier, _training_clips(cfg, train_set), _test_clips(cfg, test_set, cfg.control), cfg)
     seconds = time.perf_counter() - began
@@ -63,7 +64,7 @@ def fit(classifier: Classifier, training: TrainingClips, validation: TestClips, 
     steps = len(training) // cfg.batch_size * cfg.epochs
     cycle = {"type": "OneCycleLR", "eta_max": cfg.lr, "total_steps": steps, "pct_start": cfg.warmup}
     runner = Runner(
-        model=classifier.recognizer.to(cfg.device),
+        model=classifier.recognizer,  # the Runner moves it to the accelerator, if there is one
         work_dir=HydraConfig.get().runtime.output_dir,
         train_dataloader=batches(training, shuffle=True),
         val_dataloader=batches(validation, shuffle=False),
@@ -154,12 +155,12 @@ def _reader(cfg: DictConfig, dataset: VideoDataset, control: str | None):
 def _training_clips(cfg: DictConfig, dataset: VideoDataset) -> TrainingClips:
     read = _reader(cfg, dataset, cfg.control)
     frames = cfg.model.input.frames
-    return TrainingClips(dataset.clips, read, frames, cfg.control == "shuffled", cfg.in_memory)
+    return TrainingClips(dataset.clips, read, frames, cfg.control, cfg.in_memory)
 
 
 def _test_clips(cfg: DictConfig, dataset: VideoDataset, control: str | None) -> TestClips:
     read, spec = _reader(cfg, dataset, control), cfg.model.input
-    return TestClips(dataset.clips, read, spec.sampling, spec.frames, control == "shuffled")
+    return TestClips(dataset.clips, read, spec.sampling, spec.frames, control)
 
 
 def _record(cfg: DictConfig, scores: dict, seconds: float, train_set: VideoDataset, test_set: VideoDataset) -> dict:

@@ -22,8 +22,8 @@ class TrainingClips(Dataset):
     from torch's global generator. in_memory: each video is decoded once and all its frames are kept, resized.
     """
 
-    def __init__(self, refs: list[ClipRef], read: Reader, frames: int, shuffled: bool, in_memory: bool):
-        self.refs, self.frames, self.shuffled = refs, frames, shuffled
+    def __init__(self, refs: list[ClipRef], read: Reader, frames: int, control: str | None, in_memory: bool):
+        self.refs, self.frames, self.control = refs, frames, control
         self.read = _remembering(read) if in_memory else read
 
     def __len__(self) -> int:
@@ -32,22 +32,26 @@ class TrainingClips(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         random = np.random.default_rng(int(torch.randint(2**31, ())))
         clip = self.read(self.refs[index], partial(random_moments, frames=self.frames, random=random))
-        clip = random.permutation(clip) if self.shuffled else clip
+        clip = random.permutation(clip) if self.control == "shuffled" else clip
+        clip = stilled(clip) if self.control == "still" else clip
         return recoloured(shifted(clip, random), random), self.refs[index].label
 
 
 class TestClips(Dataset):
     """The clips as a benchmark sees them, all in memory: clips (N, T, H, W, 3) uint8, labels N.
 
-    shuffled: each clip in ORDERS random orders of its frames, the same in every run.
+    control: `shuffled` gives each clip in ORDERS random orders of its frames, the same in every run; `still` its first
+    frame alone, repeated.
     """
 
     __test__ = False  # no test case, for all its name
 
-    def __init__(self, refs: list[ClipRef], read: Reader, sampling: str, frames: int, shuffled: bool = False):
+    def __init__(self, refs: list[ClipRef], read: Reader, sampling: str, frames: int, control: str | None = None):
         clips, labels = [read(ref, sampler(sampling, frames)) for ref in refs], [ref.label for ref in refs]
-        if shuffled:
+        if control == "shuffled":
             clips, labels = _orders(clips), labels * ORDERS
+        if control == "still":
+            clips = [stilled(clip) for clip in clips]
         self.clips, self.labels = np.stack(clips), labels
 
     def __len__(self) -> int:
@@ -72,6 +76,11 @@ def collate(samples: list[tuple[np.ndarray, int]], is_2d: bool) -> dict[str, lis
 def random_moments(n: int, frames: int, random: np.random.Generator) -> np.ndarray:
     """One frame of each of `frames` equal segments of a video of n frames, ascending."""
     return np.minimum(((np.arange(frames) + random.random(frames)) * n / frames).astype(int), n - 1)
+
+
+def stilled(clip: np.ndarray) -> np.ndarray:
+    """The first frame in place of every frame: it is the one that says most of where a motion starts."""
+    return np.broadcast_to(clip[:1], clip.shape)
 
 
 def shifted(clip: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What happens once after all jobs: the summary, and the table if one was asked for."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,16 @@ class Summary(Callback):
         self._print(outcomes, failed)
 
     def _table(self, config: DictConfig, outcomes: list[Outcome]) -> None:
+        """Hydra would turn an exception of a callback into a warning: it is said here, and fails the run."""
         from vxbench.runner.tables import make_and_show
 
         try:
             make_and_show(config, outcomes)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+        except Exception as error:
             Summary.failed = True
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            print(f"error: {config.table.key}: {error}; the cells are kept, run again for the table", file=sys.stderr)
 
     def _print(self, outcomes: list[Outcome], failed: list[Outcome]) -> None:
         clips = sum(outcome.computed for outcome in outcomes)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +96,13 @@ class Job:
 
     def _decoded(self, batches: list[list[ClipRef]]) -> Iterator[tuple[list[ClipRef], list[Clip | ClipError]]]:
         """Each batch with its clips; the next batch is decoded while this one is computed."""
-        pool = decode_pool(self.config.runner.workers, self.config.runner.timeout_s)
-        coming = pool.submit(self.dataset, batches[0])
-        for index, refs in enumerate(batches):
-            loaded = coming.result()
-            if index + 1 < len(batches):
-                coming = pool.submit(self.dataset, batches[index + 1])
-            yield refs, loaded
+        with DecodePool(self.config.runner.workers, self.config.runner.timeout_s) as pool:
+            coming = pool.submit(self.dataset, batches[0])
+            for index, refs in enumerate(batches):
+                loaded = coming.result()
+                if index + 1 < len(batches):
+                    coming = pool.submit(self.dataset, batches[index + 1])
+                yield refs, loaded
 
     def failed_clips(self) -> int:
         rows = self.store.rows()
@@ -158,9 +157,3 @@ def means(computed: Computed) -> dict[str, float]:
     """Mean of each metric over one batch, for the tracker."""
     ok = computed.rows[computed.rows.status == "ok"]
     return ok.groupby("metric").value.mean().to_dict()
-
-
-@lru_cache(maxsize=1)
-def decode_pool(workers: int, timeout_s: float) -> DecodePool:
-    """One pool a process, kept from cell to cell: its processes are slow to start."""
-    return DecodePool(workers, timeout_s)

@@ -1,7 +1,8 @@
 """The results store: parquet files that appear whole or not at all.
 
 A cell's folder holds part-*.parquet (rows), pictures/*.npz (a few clips with their maps), config.yaml and
-provenance.json. A part is named by the clips in it, so two processes that compute the same clips write the same file.
+provenance.json. A part is named by its clips and their statuses: two processes that compute the same clips write the
+same file, and a failure never overwrites a success.
 """
 
 import hashlib
@@ -54,8 +55,8 @@ class Store:
         """Writes one batch: its pictures first, then its rows, which make it count."""
         for picture in pictures:
             self._write(f"pictures/{_digest([picture.clip])}.npz", picture.save)
-        clips = sorted(set(rows["clip"]))
-        name = f"part-{_digest(clips)}.parquet"
+        kept = sorted(set(rows["clip"] + " " + rows["status"]))
+        name = f"part-{_digest(kept)}.parquet"
         self._write(name, lambda path: rows.to_parquet(path, index=False))
 
     def pictures(self) -> list["Picture"]:

@@ -6,6 +6,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.report import CellResult, FigureClip, Profile, make_table, maps_figure, print_table, write_table
+from vxbench.report.cells import CONTROLS
 from vxbench.report.published import layout
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Picture, Store, frame
@@ -73,8 +74,9 @@ def draw(results: Path, key: str, model: str, outcomes: list[Outcome]) -> list[P
     clips = [_figure_clip(clip, pictures, stores) for clip in sorted({p.clip for ps in pictures.values() for p in ps})]
     if not clips:
         return []
-    order = [(row.key, row.display) for row in layout(key).rows] + [(row, row) for row in ("random", "centre")]
-    rows = [(row, display) for row, display in order if row in stores]
+    order = layout(key).rows | {row: CONTROLS[row] for row in ("random", "centre")}
+    order |= {row: row for row in stores if row not in order and row not in CONTROLS}
+    rows = [(row, display) for row, display in order.items() if row in stores]
     return [maps_figure(results / "figures" / f"{key}_{model}.png", clips, rows)]
 
 

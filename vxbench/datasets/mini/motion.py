@@ -45,11 +45,15 @@ def clip_length(random) -> int:
 
 
 def rings(random) -> list[Ring]:
-    """One ring anywhere in the frame, or, in one clip of five, two smaller ones side by side."""
+    """One ring anywhere in the frame, or, in one clip of five, two side by side.
+
+    Rings are small beside the room they have: where the actor stands in a single frame says little of where on its
+    ring it is. Knowing its exact place in the first frame, one guesses 22 % of the classes at best; chance is 12.5 %.
+    """
     if draw(random, 1, 5) > 1:
-        return [_ring(random, 0, WIDTH, radius=(45, 70), size=(22, 40))]
+        return [_ring(random, 0, WIDTH, radius=(26, 36), size=(16, 30))]
     half = WIDTH // 2
-    return [_ring(random, left, left + half, radius=(45, 49), size=(22, 24)) for left in (0, half)]
+    return [_ring(random, left, left + half, radius=(26, 30), size=(16, 22)) for left in (0, half)]
 
 
 def _ring(random, left: int, right: int, radius: tuple[int, int], size: tuple[int, int]) -> Ring:

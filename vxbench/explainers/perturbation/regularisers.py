@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv3d
 
-from vxbench.errors import ClipError
+from vxbench.errors import OutOfRange, UserError
 from vxbench.ranges import one_of, whole
 
 TIES = ("plain", "shuffle")
@@ -78,6 +78,8 @@ class CoreTerm:
         loss: str = "two_means",
         short_t: str = "shrink",
     ):
+        if len(kernel) != 3:
+            raise OutOfRange(f"kernel = {kernel} is not three extents (T, H, W)")
         for extent in kernel:
             whole("kernel", extent, 1)
         self.kernel = tuple(kernel)
@@ -119,7 +121,7 @@ class CoreTerm:
         if frames >= self.kernel[0]:
             return self.kernel
         if self.short_t == "error":
-            raise ClipError("error", f"STEP's kernel spans {self.kernel[0]} frames, the clip has {frames}")
+            raise UserError(f"STEP's kernel spans {self.kernel[0]} frames, the clip has {frames}; use short_t=shrink")
         warnings.warn(
             f"STEP's kernel of {self.kernel[0]} frames shrunk to the clip's {frames}",
             RuntimeWarning,

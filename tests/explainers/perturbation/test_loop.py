@@ -1,0 +1,319 @@
+"""The optimisation loop: energy, descent, options. Methods that replace a part are in test_methods.py."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from perturbation_runs import (
+    FRAMES,
+    HEIGHT,
+    SMALL,
+    TARGET,
+    WIDTH,
+    generators,
+    record,
+    seeds_of,
+    small_clips,
+    small_model,
+)
+from torch import nn
+from toys import GapFC, clips, seeded
+
+from vxbench.errors import OutOfRange
+from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian
+from vxbench.explainers.perturbation.mask import MaskGenerator
+from vxbench.explainers.perturbation.pyramid import Pyramid, blur
+from vxbench.explainers.perturbation.regularisers import AreaTerm
+
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64, the same arithmetic in another order
+# Rewards and penalties are of order 100.
+ENERGY = {"rtol": 1e-12, "atol": 1e-12}
+# A saliency is float32: 6e-8 a rounding of values up to 1.
+MAP = {"rtol": 0, "atol": 1e-7}
+
+
+@pytest.fixture
+def generator():
+    return MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+
+
+@pytest.fixture
+def padded(generator):
+    """The first padded mask: all seeds one, (1, T, H', W')."""
+    return generator(torch.ones(FRAMES, *generator.seed_shape, dtype=torch.float64))[None]
+
+
+def probability(clip, target=TARGET[:1]):
+    return small_model()(clip).softmax(dim=1)[0, target.item()]
+
+
+def first_step(**settings):
+    return record(EP3D(**{**SMALL, "iterations": 1, **settings}))[1][0]
+
+
+# Descent.
+
+
+def test_the_first_step_is_the_whole_gradient_the_later_ones_are_dampened():
+    explainer = EP3D(**SMALL, lr=0.003, momentum=0.8, dampening=0.7)
+    steps = record(explainer)[1]
+    velocity = steps[0].gradient
+    for now, after in pairwise(steps):
+        if now.iteration:
+            velocity = 0.8 * velocity + (1 - 0.7) * now.gradient
+        torch.testing.assert_close(after.seed, (now.seed - 0.003 * velocity).clamp(0, 1), **EXACT)
+    assert ((steps[-1].seed > 0) & (steps[-1].seed < 1)).double().mean() > 0.5  # the clamp does not hide the rest
+
+
+def test_a_constant_gradient_makes_equal_steps():
+    """momentum + (1 - dampening) = 1: the velocity stays where it is."""
+
+    class Constant(EP3D):
+        def gradient(self, seed, reward, penalty):
+            return torch.full_like(seed, 0.5)
+
+    seeds = seeds_of(record(Constant(**SMALL, lr=0.1))[1])
+    expected = 1 - 0.05 * torch.arange(5, dtype=torch.float64)
+    torch.testing.assert_close(seeds, expected.view(5, 1, 1, 1, 1).expand_as(seeds), **EXACT)
+
+
+def test_seeds_start_at_one_and_stay_in_0_1():
+    seeds = seeds_of(record(EP3D(**SMALL, lr=1.0))[1])
+    assert (seeds[0] == 1).all()
+    assert seeds.min() == 0
+    assert seeds.max() == 1
+
+
+def test_the_saliency_is_the_mask_at_the_start_of_the_last_iteration(generator):
+    saliency, steps = record(EP3D(**SMALL, lr=0.01))
+    expected = generator.crop(generator(steps[-1].seed[0]))[None].float()
+    assert torch.equal(saliency, expected)
+    assert saliency.shape == (1, FRAMES, HEIGHT, WIDTH)
+    assert saliency.dtype == torch.float32
+
+
+def test_the_gradient_is_that_of_reward_and_penalty(generator):
+    """Finite differences of the reported energy along the gradient."""
+    steps = record(EP3D(**{**SMALL, "iterations": 2}, lr=1e-7))[1]
+    moved = steps[1].seed - steps[0].seed
+    predicted = (steps[0].gradient * moved).sum()
+    change = (steps[1].reward + steps[1].penalty - steps[0].reward - steps[0].penalty).sum()
+    # 1e-7 times a gradient of order 10: the second-order term is below 1e-3 of the first.
+    assert change.item() == pytest.approx(predicted.item(), rel=1e-3)
+    assert change < 0
+
+
+# The reward.
+
+
+@pytest.mark.parametrize("perturbation", ["blur", "fade"])
+def test_reward_of_each_mode(generator, padded, perturbation):
+    pyramid = Pyramid(small_clips(), perturbation, 5, 6.0)
+    mask = generator.crop(padded)
+    kept, deleted = probability(pyramid.apply(mask)), probability(pyramid.apply(1 - mask))
+    expected = {"preserve": -kept.log(), "delete": -(1 - deleted).log()}
+    expected["dual"] = expected["preserve"] + expected["delete"]
+    settings = {"perturbation": perturbation, "levels": 5, "max_sigma": 6.0, "reward_weight": 7}
+    for mode, value in expected.items():
+        torch.testing.assert_close(first_step(mode=mode, **settings).reward[0], 7 * value, **ENERGY)
+
+
+def test_reward_prob_is_the_probability_itself(generator, padded):
+    kept = probability(Pyramid(small_clips()).apply(generator.crop(padded)))
+    torch.testing.assert_close(first_step(reward="prob").reward[0], -100 * kept, **ENERGY)
+    deleted = probability(Pyramid(small_clips()).apply(1 - generator.crop(padded)))
+    torch.testing.assert_close(first_step(reward="prob", mode="delete").reward[0], -100 * (1 - deleted), **ENERGY)
+
+
+class Sure(nn.Module):
+    """Class 0 with probability 1, in floating point exactly."""
+
+    def forward(self, clip):
+        return torch.stack([clip.mean((1, 2, 3, 4)) + 1e4, 0 * clip.mean((1, 2, 3, 4))], dim=1)
+
+
+@pytest.mark.parametrize("log_eps", [1e-12, 1e-3])
+def test_log_eps_is_the_floor_under_the_logarithm(log_eps):
+    settings = {**SMALL, "iterations": 2, "log_eps": log_eps, "reward_weight": 1}
+    saliency, steps = record(EP3D(**settings), Sure(), target=torch.tensor([1]))
+    assert steps[0].reward.item() == pytest.approx(-torch.tensor(log_eps, dtype=torch.float64).log().item())
+    assert torch.isfinite(saliency).all()
+
+
+# The area.
+
+
+def test_the_area_counts_the_padded_mask_or_the_frame(generator, padded):
+    share = torch.tensor([0.1], dtype=torch.float64)
+    for domain, mask in (("padded", padded), ("crop", generator.crop(padded))):
+        expected = 300 * AreaTerm()(mask, share, generators(1))
+        torch.testing.assert_close(first_step(area_domain=domain).penalty, expected, **ENERGY)
+
+
+def test_the_weight_of_the_area_grows(generator):
+    steps = record(EP3D(**SMALL, lr=0.01, area_weight=10, area_growth=1.5))[1]
+    share = torch.tensor([0.1], dtype=torch.float64)
+    for step in steps:
+        mask = generator(step.seed[0])[None]
+        expected = 10 * 1.5**step.iteration * AreaTerm()(mask, share, generators(1))
+        torch.testing.assert_close(step.penalty, expected, **ENERGY)
+
+
+@pytest.mark.parametrize("method", [EP3D, EP3DEvenly])
+def test_the_mask_comes_to_the_area_when_nothing_else_pulls(generator, method):
+    settings = {**SMALL, "iterations": 300, "area_weight": 100, "reward_weight": 0, "ties": "shuffle"}
+    for area in (0.05, 0.5):
+        steps = record(method(areas=(area,), **settings))[1]
+        mask = generator(steps[-1].seed[0])
+        # Smooth masks cannot be binary: the mean comes near the area, not onto it.
+        assert mask.mean().item() == pytest.approx(area, abs=0.08)
+
+
+def test_shuffled_ties_follow_the_generator_and_plain_ones_do_not():
+    settings = {**SMALL, "lr": 0.01}
+    shuffled = [record(EP3D(ties="shuffle", **settings), seed=s)[0] for s in (0, 0, 1)]
+    assert torch.equal(shuffled[0], shuffled[1])
+    assert not torch.equal(shuffled[0], shuffled[2])
+    assert torch.equal(*[record(EP3D(**settings), seed=s)[0] for s in (0, 1)])
+
+
+# Settings that depend on the clip.
+
+
+@pytest.mark.parametrize(("side", "sigma"), [(112, 11), (56, 23)])
+def test_step_and_sigma_by_default(side, sigma):
+    clip, model = clips(1, 3, 2, side, side), seeded(GapFC())
+    results = [
+        record(EP3D(iterations=2, lr=0.01, **settings), model, clip)[0]
+        for settings in ({}, {"step": 7, "sigma": sigma}, {"step": 7, "sigma": 15})
+    ]
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_smoothing_blurs_the_result():
+    sharp, smooth = (record(EP3D(**SMALL, smoothing=s))[0] for s in (0, 2))
+    torch.testing.assert_close(smooth, blur(sharp, 2).clamp(0, 1), rtol=0, atol=1e-6)
+    assert (smooth - sharp).abs().max() > 0.01
+
+
+# Batches, chunks, areas.
+
+
+@pytest.mark.parametrize("ties", ["plain", "shuffle"])
+@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
+def test_a_clip_feels_neither_its_batch_nor_the_chunk(method, ties):
+    # Neither cut, 5 or 23 % of 4200 voxels, falls between frames that are still equal: there are ties to be settled.
+    settings = {**SMALL, "areas": (0.05, 0.23), "ties": ties, "lr": 0.005, "iterations": 8}
+    if method is STEP:
+        settings |= {"core_start": 1, "reward_weight": 100}
+    model, clip = small_model(), small_clips(2)
+    together = record(method(**settings), model, clip)[0]
+    assert together.std() > 0.01
+    for chunk in (1, 3):
+        torch.testing.assert_close(record(method(chunk=chunk, **settings), model, clip)[0], together, **MAP)
+    for i in range(2):
+        alone = method(**settings)(model, clip[i : i + 1], TARGET[i : i + 1], generators=generators(2)[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], **MAP)
+
+
+@pytest.mark.parametrize("how", ["sum_gauss10", "sum_tr"])
+def test_areas_are_optimised_apart_and_summed(how):
+    settings = {**SMALL, "lr": 0.005}
+    masks = [record(EP3D(areas=(area,), **settings))[0] for area in (0.05, 0.5)]
+    total = blur(sum(masks), 10.0 if how == "sum_gauss10" else 0.09 * HEIGHT)
+    both = record(EP3D(areas=(0.05, 0.5), combine=how, **settings))[0]
+    torch.testing.assert_close(both, total / total.max(), rtol=0, atol=1e-6)  # float32 sums
+
+
+class Brightness(nn.Module):
+    """log p of class 0 rises with the mean of what is left of a bright clip."""
+
+    def forward(self, clip):
+        mean = clip.mean((1, 2, 3, 4))
+        return torch.stack([mean, torch.zeros_like(mean)], dim=1)
+
+
+def test_extremal_takes_the_smallest_area_that_is_enough():
+    """Shares are given in falling order. The first clip is dark and gains by any mask, the second bright, by none."""
+    ones = torch.ones(1, 3, FRAMES, HEIGHT, WIDTH, dtype=torch.float64)
+    clip, target = torch.cat([-ones, ones]), torch.tensor([0, 0])
+    settings = {**SMALL, "iterations": 40, "perturbation": "fade", "reward_weight": 0}
+    single = [record(EP3D(areas=(a,), **settings), Brightness(), clip, target)[0] for a in (0.1, 0.6)]
+    chosen = record(EP3D(areas=(0.6, 0.1), combine="extremal", **settings), Brightness(), clip, target)[0]
+    assert single[0].mean() < single[1].mean() - 0.1
+    torch.testing.assert_close(chosen[0], single[0][0], **MAP)
+    torch.testing.assert_close(chosen[1], single[1][1], **MAP)
+
+
+def test_extremal_with_dual_looks_at_the_kept_clip():
+    """Bright inside the small mask and dark outside: kept it gains, deleted it loses. No reward, so masks are known."""
+    settings = {**SMALL, "iterations": 40, "perturbation": "fade", "reward_weight": 0, "mode": "dual"}
+    target = torch.tensor([0])
+    small = record(EP3D(areas=(0.1,), **settings), Brightness(), target=target)[0]
+    clip = (small > 0.5)[:, None].expand(-1, 3, -1, -1, -1).double() * 2 - 1
+    chosen = record(EP3D(areas=(0.1, 0.6), combine="extremal", **settings), Brightness(), clip, target)[0]
+    torch.testing.assert_close(chosen, small, **MAP)
+
+
+class Counting(nn.Module):
+    """Remembers how many clips came at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.model, self.sizes = small_model(), set()
+
+    def forward(self, clip):
+        self.sizes.add(len(clip))
+        return self.model(clip)
+
+
+@pytest.mark.parametrize("combine", ["sum_tr", "extremal"])
+def test_chunk_bounds_what_goes_through_the_network_at_once(combine):
+    model = Counting()
+    record(EP3D(areas=(0.1, 0.2, 0.3), combine=combine, chunk=1, **SMALL), model, small_clips(2))
+    assert model.sizes == {1}
+    record(EP3D(areas=(0.1, 0.2, 0.3), combine=combine, chunk=4, **SMALL), model, small_clips(2))
+    assert max(model.sizes) == 4
+
+
+@pytest.mark.parametrize("how", ["sum_gauss10", "sum_tr", "extremal"])
+def test_a_single_area_is_the_mask_itself_however_combined(how):
+    results = [record(EP3D(areas=(0.2,), combine=c, **SMALL))[0] for c in ("sum_gauss10", how)]
+    assert torch.equal(*results)
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ({"areas": (0.1, 1.5)}, r"areas = 1.5 is outside \[0, 1\]"),
+        ({"areas": ()}, r"areas is empty; give at least one share in \[0, 1\]"),
+        ({"combine": "mean"}, "combine = mean is not one of sum_gauss10, sum_tr, extremal"),
+        ({"combine": "extremal", "mode": "delete"}, "combine = extremal compares the kept clip's score; .*"),
+        ({"iterations": 0}, r"iterations = 0 is not a whole number in \[1, inf\)"),
+        ({"lr": 0}, r"lr = 0 is outside \(0, inf\)"),
+        ({"momentum": 1.1}, r"momentum = 1.1 is outside \[0, 1\]"),
+        ({"dampening": -0.1}, r"dampening = -0.1 is outside \[0, 1\]"),
+        ({"perturbation": "noise"}, "perturbation = noise is not one of blur, fade"),
+        ({"levels": 1}, r"levels = 1 is not a whole number in \[2, inf\)"),
+        ({"max_sigma": 0}, r"max_sigma = 0 is outside \(0, inf\)"),
+        ({"step": 0}, r"step = 0 is not a whole number in \[1, inf\)"),
+        ({"sigma": -3}, r"sigma = -3 is outside \(0, inf\)"),
+        ({"coldness": 0}, r"coldness = 0 is outside \(0, inf\)"),
+        ({"mode": "keep"}, "mode = keep is not one of preserve, delete, dual"),
+        ({"reward": "logit"}, "reward = logit is not one of neglog, prob"),
+        ({"reward_weight": -1}, r"reward_weight = -1 is outside \[0, inf\]"),
+        ({"log_eps": 2}, r"log_eps = 2 is outside \[0, 1\]"),
+        ({"area_weight": float("nan")}, r"area_weight = nan is outside \[0, inf\]"),
+        ({"area_growth": 0}, r"area_growth = 0 is outside \(0, inf\)"),
+        ({"area_domain": "all"}, "area_domain = all is not one of padded, crop"),
+        ({"ties": "random"}, "ties = random is not one of plain, shuffle"),
+        ({"smoothing": -1}, r"smoothing = -1 is outside \[0, inf\]"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_one_line(setting, line):
+    with pytest.raises(OutOfRange, match=f"^{line}$"):
+        EP3D(**setting)

@@ -1,0 +1,65 @@
+"""A cell's id is a hash of exactly what decides its numbers."""
+
+import pytest
+from test_config import composed
+
+from vxbench.runner.cell import cell_of
+from vxbench.runner.seeds import generator_of
+
+CHOICES = {"model": "r2plus1d", "dataset": "ucf101_24", "explainer": "fep"}
+
+
+def identity(*overrides, weights="w", data="d"):
+    return cell_of(composed(*overrides), CHOICES, weights, data).id
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "explainer.r_l=0.4",
+        "explainer.iterations=99",
+        "seed=1",
+        "target=predicted",
+        "protocol=released",
+        "dataset.per_class=3",
+        "dataset.seed=1",
+        "metric.stc.tau=0.4",
+        "model.input.frames=16",
+        "profile=smoke",
+    ],
+)
+def test_what_changes_a_number_makes_another_cell(override):
+    assert identity(override) != identity()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "runner.chunk=3",
+        "runner.batch_size=5",
+        "runner.workers=3",
+        "paths.data=elsewhere",
+        "paths.results=elsewhere",
+        "device=cuda",
+        "tracker=wandb",
+        "model.display=X",
+        "shard.count=2",
+    ],
+)
+def test_what_changes_no_number_leaves_the_cell(override):
+    assert identity(override) == identity()
+
+
+def test_other_weights_or_data_make_another_cell():
+    assert len({identity(), identity(weights="other"), identity(data="other")}) == 3
+
+
+def test_a_clip_draws_the_same_numbers_wherever_it_is():
+    import torch
+
+    def draw(seed, clip):
+        return torch.rand(4, generator=generator_of(seed, clip))
+
+    assert torch.equal(draw(0, "a"), draw(0, "a"))
+    assert not torch.equal(draw(0, "a"), draw(0, "b"))
+    assert not torch.equal(draw(0, "a"), draw(1, "a"))

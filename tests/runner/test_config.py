@@ -1,0 +1,107 @@
+"""Composition of every config, and the one line that each mistake gets."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from vxbench.errors import UserError
+from vxbench.runner.config import GROUPS, build, check_choices, conf_dir, options
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("run", list(overrides))
+
+
+EVERY_OPTION = [(group, name) for group in GROUPS for name in options(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_OPTION)
+def test_every_option_composes_and_resolves(group, name):
+    config = composed(f"+{group}={name}" if group == "table" else f"{group}={name}")
+    assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)[group]
+
+
+def test_every_file_in_conf_is_an_option_or_part_of_one():
+    """So that the test above, and the primary configs, reach every file."""
+    files = {str(path.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")}
+    reached = {f"{group}/{name}.yaml" for group, name in EVERY_OPTION} | {"run.yaml", "train.yaml"}
+    reached |= {f"model/size/{scale}/{model}.yaml" for scale in options("scale") for model in options("model")}
+    reached |= {f"scale/{scale}.yaml" for scale in options("scale")} | {"explainer/base/perturbation.yaml"}
+    assert files == reached
+
+
+@pytest.mark.parametrize("name", options("explainer"))
+def test_every_explainer_can_be_built_from_its_defaults(name):
+    assert callable(build(composed(f"explainer={name}"), "explainer"))
+
+
+def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
+    rows = {model: composed("+table=fep_1", f"model={model}", "explainer=fep").explainer for model in ("r2plus1d", "tsm")}
+    assert (rows["r2plus1d"].r_l, rows["r2plus1d"].r_h) == (0.5, 0.2)
+    assert (rows["tsm"].r_l, rows["tsm"].r_h) == (0.5, 0.1)
+    assert composed("+table=fep_1", "explainer=step").explainer.step == 13
+    assert composed("explainer=step").explainer.step is None
+    assert composed("+table=fep_1", "explainer=fep", "explainer.r_h=0.4").explainer.r_h == 0.4
+    assert composed("+table=fep_1", "explainer=gradcam").explainer.weights == "global"
+    assert composed("+table=fep_1", "explainer=gradcam", "model=tsm").explainer.weights == "per_step"
+
+
+def test_profiles_choose_sizes_and_effort():
+    mini, smoke, paper = (composed(f"profile={name}") for name in ("mini", "smoke", "paper"))
+    assert mini.scale.name == smoke.scale.name == "mini"
+    assert paper.scale.name == "paper"
+    assert paper.explainer.iterations == 2000
+    assert smoke.explainer.iterations < mini.explainer.iterations < 2000
+    assert paper.profile.comparable
+    assert not mini.profile.comparable
+    assert paper.dataset.per_class * 24 == 120
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["explainer.r_l=0.9", "explainer.r_h=0.3"], ("r_l + r_h", "1.2", "[0, 1]")),
+        (["explainer.r_l=-0.1"], ("explainer.r_l = -0.1", "[0, 1]")),
+        (["explainer.areas=[0.1,2]"], ("explainer.areas = 2", "[0, 1]")),
+        (["explainer.iterations=0"], ("explainer.iterations = 0", "[1, inf)")),
+        (["explainer.step=0"], ("explainer.step = 0", "[1, inf)")),
+        (["explainer.mode=keep"], ("explainer.mode = keep", "preserve, delete, dual")),
+        (["explainer.lr=abc"], ("explainer.lr = abc", "(0, inf)")),
+        (["explainer=smoothgrad", "explainer.samples=0"], ("explainer.samples = 0",)),
+        (["explainer=gradcam", "explainer.weights=mean"], ("explainer.weights = mean", "per_step, global")),
+    ],
+)
+def test_a_value_out_of_range_is_one_line_with_key_value_and_range(overrides, words):
+    with pytest.raises(UserError) as caught:
+        build(composed(*overrides), "explainer")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [("explainer=fepp", "fep"), ("model=r2plus1", "r2plus1d"), ("explainer=fep,grad_cam", "gradcam"), ("+table=fep1", "fep_1")],
+)
+def test_an_unknown_name_suggests_the_nearest(override, nearest):
+    with pytest.raises(UserError, match=f"did you mean '{nearest}'"):
+        check_choices([override])
+
+
+@pytest.mark.parametrize("override", ["explainer=fep,step", "explainer.r_l=0.4", "+table=fep_1", "tracker=none", "-m"])
+def test_known_names_pass(override):
+    check_choices([override])
+
+
+@pytest.mark.parametrize("target", ["os.system", "subprocess.run", "vxbench_evil.Thing", "builtins.eval"])
+def test_a_target_outside_the_allow_list_is_refused(target):
+    config = composed(f"explainer._target_={target}")
+    with pytest.raises(UserError, match=r"explainer\._target_ = .* is not allowed"):
+        build(config, "explainer")
+
+
+def test_a_nested_target_is_refused_too():
+    config = composed("+explainer.inner={_target_: os.getcwd}")
+    with pytest.raises(UserError, match=r"explainer\.inner\._target_"):
+        build(config, "explainer")

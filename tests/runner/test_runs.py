@@ -1,0 +1,90 @@
+"""Runs as a user starts them: what is said, what is written, and the exit status."""
+
+import json
+
+import pytest
+
+CHEAP = ("explainer=gradients", "dataset.per_class=1")
+
+
+def test_a_cell_is_computed_once(runner):
+    first = runner(*CHEAP)
+    assert first.returncode == 0, first.stderr
+    assert "8 of 8 clips computed" in first.stdout
+    rows = runner.rows()
+    assert set(rows["metric"]) == {"dc", "accuracy", "stc", "area_above_tau"}
+    assert rows["clip"].nunique() == 8
+    (cell,) = (runner.results / "cells").iterdir()
+    (run,) = json.loads((cell / "provenance.json").read_text())
+    assert run["clips"] == 8
+    assert run["versions"]["torch"]
+    assert run["weights"]
+    assert (cell / "config.yaml").exists()
+    before = {path: path.stat().st_mtime_ns for path in cell.rglob("*")}
+
+    second = runner(*CHEAP)
+    assert "8 clips, all computed before" in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in cell.rglob("*")} == before
+
+
+def test_more_clips_of_the_same_cell_compute_only_what_is_missing(runner):
+    assert runner("-m", *CHEAP, "shard.index=0", "shard.count=2").returncode == 0
+    done = runner(*CHEAP)
+    assert "4 of 8 clips computed" in done.stdout
+
+
+def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
+    done = runner("-m", "explainer=fep", "explainer.r_l=0.9,0.1", "explainer.iterations=1", "dataset.per_class=1")
+    assert done.returncode == 1
+    assert "8 of 8 clips computed" in done.stdout
+    assert "2 cells, 8 clips computed, 0 clips failed, 1 cells failed" in done.stdout
+    assert done.stdout.count("explainer.r_l + r_h = 0.9 + 0.2 = 1.1 is outside [0, 1]") == 2
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "status", "words"),
+    [
+        (["explainer=fepp"], 2, "did you mean 'fep'"),
+        (["model=tsn"], 2, "did you mean 'tsm'"),
+        (["explainer.rl=0.4"], 2, "explainer.rl"),
+        (["explainer.r_l=1.4"], 1, "explainer.r_l = 1.4 is outside [0, 1]"),
+        (["explainer._target_=os.system"], 1, "not allowed"),
+        (["device=cuda:7"], 1, "device = cuda:7"),
+        (["target=none"], 1, "target = none is not one of label, predicted"),
+        (["model.checkpoint=nowhere.pth"], 1, "nowhere.pth does not exist"),
+        (["paths.data=nowhere"], 1, "nowhere/ucf101"),
+        (["shard.index=2", "shard.count=2"], 1, "shard.index = 2"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_no_traceback(runner, overrides, status, words):
+    done = runner(*overrides)
+    said = (done.stdout + done.stderr).strip()
+    assert done.returncode == status
+    assert words in said
+    assert len(said.splitlines()) == 1, said
+
+
+def test_an_explainer_without_meaning_for_a_model_is_a_result(runner):
+    """Random on a table prints numbers; Grad-CAM on a layer that has no maps prints a dash and why."""
+    cell = ("explainer=gradcam", "explainer.layer=recognizer.cls_head.fc_cls", "dataset.per_class=1")
+    first, second = runner(*cell), runner(*cell)
+    assert first.returncode == second.returncode == 0
+    assert "not applicable" in first.stdout
+    assert first.stdout == second.stdout
+
+
+def test_a_tracker_that_breaks_does_not_break_the_run(runner):
+    runner.environment["VXBENCH_RESULTS"] = str(runner.results)
+    (runner.folder / "in_the_way").write_text("not a folder")
+    done = runner(*CHEAP, "tracker=wandb", "tracker.folder=in_the_way/wandb")
+    assert done.returncode == 0
+    assert "8 of 8 clips computed" in done.stdout
+    assert "the run goes on without it" in done.stderr
+
+
+def test_wandb_offline_needs_no_account(runner):
+    done = runner(*CHEAP, "tracker=wandb")
+    assert done.returncode == 0
+    assert "goes on without" not in done.stderr
+    assert list((runner.results / "wandb").rglob("*.wandb"))

@@ -1,0 +1,76 @@
+"""The store: rows whole or not at all, a success outlives every failure."""
+
+import numpy as np
+import pytest
+
+from vxbench.runner.store import Picture, Store, failure, frame
+
+
+def ok(clip, value, metric="dc"):
+    row = {"clip": clip, "label": 0, "target": 1, "status": "ok", "metric": metric}
+    return row | {"value": value, "reason": "", "degenerate": False}
+
+
+def test_rows_come_back_sorted_and_typed(tmp_path):
+    store = Store(tmp_path / "cell")
+    assert len(store.rows()) == 0
+    store.commit(frame([ok("b", 1.5), ok("b", 2.5, "acc")]))
+    store.commit(frame([ok("a", float("nan"))]))
+    rows = store.rows()
+    assert list(zip(rows["clip"], rows["metric"], strict=True)) == [("a", "dc"), ("b", "acc"), ("b", "dc")]
+    assert rows["value"].dtype == np.float64
+    assert store.done() == {"a", "b"}
+
+
+def test_a_failed_clip_is_not_done_and_a_later_success_replaces_it(tmp_path):
+    store = Store(tmp_path)
+    store.commit(frame([ok("a", 1.0), failure("b", 0, "missing", "no file")]))
+    assert store.done() == {"a"}
+    assert store.rows()["reason"].tolist() == ["", "missing: no file"]
+    store.commit(frame([ok("b", 2.0)]))
+    assert store.done() == {"a", "b"}
+    assert store.rows()["status"].tolist() == ["ok", "ok"]
+    store.commit(frame([failure("b", 0, "timeout", "slow disk")]))
+    assert store.rows()["status"].tolist() == ["ok", "ok"]
+
+
+def test_two_processes_that_write_the_same_clips_leave_one_set_of_rows(tmp_path):
+    for _ in range(2):
+        Store(tmp_path).commit(frame([ok("a", 1.0), ok("b", 2.0)]))
+    assert len(Store(tmp_path).rows()) == 2
+    assert len(list(tmp_path.glob("part-*.parquet"))) == 1
+
+
+def test_a_write_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+
+    def full_disk(*_, **__):
+        raise OSError("No space left on device")
+
+    rows = frame([ok("a", 1.0)])
+    monkeypatch.setattr(type(rows), "to_parquet", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        store.commit(rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_leftover_of_a_killed_writer_is_not_read(tmp_path):
+    store = Store(tmp_path)
+    store.commit(frame([ok("a", 1.0)]))
+    (tmp_path / ".abc123.parquet").write_bytes(b"half a file")
+    assert len(store.rows()) == 1
+
+
+@pytest.mark.parametrize("boxed", [True, False])
+def test_pictures_round_trip(tmp_path, boxed):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    boxes = rng.random((2, 4, 5)) > 0.5 if boxed else None
+    picture = Picture("Class/v_Class_g01_c01", rng.random((2, 4, 5)).astype(np.float32), frames, boxes)
+    store = Store(tmp_path)
+    store.commit(frame([ok(picture.clip, 1.0)]), [picture])
+    (back,) = store.pictures()
+    assert back.clip == picture.clip
+    np.testing.assert_array_equal(back.frames, frames)
+    np.testing.assert_allclose(back.saliency, picture.saliency, atol=5e-4)  # kept as float16: 11 bits
+    assert boxes is None or np.array_equal(back.boxes, boxes)
