@@ -23,12 +23,7 @@ def above(key: str, value: float, low: float) -> float:
 def whole(key: str, value: int, low: int, high: int | None = None) -> int:
     """value, if it is an integer with low <= value (<= high)."""
     upper = "inf)" if high is None else f"{high}]"
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or value < low
-        or (high is not None and value > high)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         raise OutOfRange(f"{key} = {value} is not a whole number in [{low}, {upper}")
     return value
 

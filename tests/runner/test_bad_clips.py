@@ -66,7 +66,9 @@ def test_damaged_clips_leave_rows_and_lines_and_are_tried_again(damaged, mini_da
 
         rows = Store(cell).rows()
         failed = rows[rows["status"] == "failed"]
-        assert {clip: reason.split(":")[0] for clip, reason in zip(failed["clip"], failed["reason"], strict=True)} == kinds
+        assert {
+            clip: reason.split(":")[0] for clip, reason in zip(failed["clip"], failed["reason"], strict=True)
+        } == kinds
         assert rows[rows["status"] == "ok"]["clip"].nunique() == 8 - len(kinds)
         assert failed["value"].isna().all()
     for clip in kinds:

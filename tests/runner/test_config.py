@@ -37,7 +37,9 @@ def test_every_explainer_can_be_built_from_its_defaults(name):
 
 
 def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
-    rows = {model: composed("+table=fep_1", f"model={model}", "explainer=fep").explainer for model in ("r2plus1d", "tsm")}
+    rows = {
+        model: composed("+table=fep_1", f"model={model}", "explainer=fep").explainer for model in ("r2plus1d", "tsm")
+    }
     assert (rows["r2plus1d"].r_l, rows["r2plus1d"].r_h) == (0.5, 0.2)
     assert (rows["tsm"].r_l, rows["tsm"].r_h) == (0.5, 0.1)
     assert composed("+table=fep_1", "explainer=step").explainer.step == 13
@@ -82,7 +84,12 @@ def test_a_value_out_of_range_is_one_line_with_key_value_and_range(overrides, wo
 
 @pytest.mark.parametrize(
     ("override", "nearest"),
-    [("explainer=fepp", "fep"), ("model=r2plus1", "r2plus1d"), ("explainer=fep,grad_cam", "gradcam"), ("+table=fep1", "fep_1")],
+    [
+        ("explainer=fepp", "fep"),
+        ("model=r2plus1", "r2plus1d"),
+        ("explainer=fep,grad_cam", "gradcam"),
+        ("+table=fep1", "fep_1"),
+    ],
 )
 def test_an_unknown_name_suggests_the_nearest(override, nearest):
     with pytest.raises(UserError, match=f"did you mean '{nearest}'"):

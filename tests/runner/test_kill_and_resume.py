@@ -64,7 +64,7 @@ def test_two_processes_on_one_cell_leave_the_rows_of_one(runner, whole):
 
 
 def test_shards_make_the_whole(make_runner):
-    """Clip for clip: the batches differ, and with them the last bits of a convolution; gradients are smooth in those."""
+    """Clip for clip, to 1e-3: the batches differ, and with them the last bits of a convolution."""
     cell = ("explainer=gradients", "dataset.per_class=2")
     one, sharded = make_runner("one"), make_runner("sharded")
     assert one(*cell).returncode == 0

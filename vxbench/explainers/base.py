@@ -63,9 +63,7 @@ class Explainer:
         if len(generators) != len(clip):
             raise ValueError(f"{len(generators)} generators for {len(clip)} clips")
         with untouched(classifier):
-            return (
-                self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
-            )
+            return self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         raise NotImplementedError

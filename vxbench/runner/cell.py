@@ -32,8 +32,8 @@ class Cell:
 def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str) -> Cell:
     """The cell a composed config describes.
 
-    choices: the group options chosen, for the names. weights, data: digests of the checkpoint and of the annotation, so that
-    retrained weights or other data make another cell.
+    choices: the group options chosen, for the names. weights, data: digests of the checkpoint and of the annotation,
+    so that retrained weights or other data make another cell.
     """
     parts = {name: _resolved(config[name]) for name in ("model", "dataset", "explainer", "metric")}
     identity = {

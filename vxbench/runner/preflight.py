@@ -17,7 +17,9 @@ def missing_files(key: str, profile: str, overrides: list[str]) -> list[str]:
             model: compose("run", [f"+table={key}", f"profile={profile}", f"model={model}", *_plain(overrides)])
             for model in models
         }
-    problems = [problem for config in configs.values() for problem in (_dataset(config), _checkpoint(config)) if problem]
+    problems = [
+        problem for config in configs.values() for problem in (_dataset(config), _checkpoint(config)) if problem
+    ]
     return list(dict.fromkeys(problems))
 
 

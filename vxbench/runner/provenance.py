@@ -30,7 +30,7 @@ def provenance(device: str, weights: str, data: str, seconds: float, clips: int)
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "hardware": _hardware(device),
+        "hardware": hardware(device),
         "weights": weights,
         "data": data,
         "seconds": round(seconds, 3),
@@ -51,7 +51,8 @@ def commit() -> str:
         return ""
 
 
-def _hardware(device: str) -> dict[str, Any]:
+def hardware(device: str) -> dict[str, Any]:
+    """Processor, cores, threads and device of this machine."""
     import torch
 
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""

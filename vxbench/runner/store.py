@@ -110,8 +110,7 @@ class Picture:
     @classmethod
     def load(cls, path: Path) -> "Picture":
         with np.load(path) as file:
-            boxes = file["boxes"] if "boxes" in file else None
-            return cls(str(file["clip"]), file["saliency"].astype(np.float32), file["frames"], boxes)
+            return cls(str(file["clip"]), file["saliency"].astype(np.float32), file["frames"], file.get("boxes"))
 
 
 def frame(rows: Iterable[dict]) -> pd.DataFrame:

@@ -61,8 +61,10 @@ def settings(config: DictConfig) -> list[str]:
     """Lines below the table: what the paper leaves open or fixes, as it was run."""
     fixed = OmegaConf.to_container(config.table.settings, resolve=True) if "settings" in config.table else {}
     said = ", ".join(f"{key} {_said(value)}" for key, value in fixed.items())
+    profile = config.profile
+    effort = f"perturbation methods: {profile.iterations} iterations, STEP's core term after {profile.core_start}"
     return [
-        f"explained class: {config.target}; perturbation methods: {config.profile.iterations} iterations; seed {config.seed}",
+        f"explained class: {config.target}; {effort}; seed {config.seed}",
         *([f"fixed by the table: {said}"] if said else []),
     ]
 

@@ -102,6 +102,12 @@ def test_cells_kept_on_the_papers_grid(r_l, r_h, kept):
     assert BandFilter(r_l, r_h).passband((16, 9, 9)).sum() == kept
 
 
+def test_a_share_that_is_a_whole_number_of_cells_is_not_rounded_down():
+    """In floating point .58 * 50 is just below 29, and (1 - .56) * 25 just below 11."""
+    assert BandFilter(0.58, 0).passband((50, 50, 50)).sum() == 29**3
+    assert BandFilter(0, 0.56).passband((25, 25, 25)).sum() == 25**3 - 11**3
+
+
 def test_an_empty_low_band_warns_or_keeps_the_constant():
     with pytest.warns(
         RuntimeWarning, match=r"^r_l = 0.1 keeps no low frequency of a \(4, 9, 9\) grid: the mask's mean"
