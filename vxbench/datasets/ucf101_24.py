@@ -137,5 +137,5 @@ def _check_files(root: Path, videos: Path) -> None:
     wanted = {videos: SOURCES["videos"], ANNOTATION: SOURCES[ANNOTATION], TEST_LIST: SOURCES[TEST_LIST]}
     missing = [f"{root / part} ({source})" for part, source in wanted.items() if not (root / part).exists()]
     if missing:
-        made = f"for the generated mini data: python scripts/make_mini.py --root {root}"
+        made = f"for the generated mini data: vxbench-make-mini --root {root}"
         raise UserError(f"UCF101-24 is not complete, missing: {'; '.join(missing)}; {made}")

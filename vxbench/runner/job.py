@@ -80,7 +80,7 @@ class Job:
 
     def _compute(self, batches: list[list[ClipRef]], tracker: Any, progress: Progress) -> None:
         computer = self._computer()
-        keep = {ref.id for ref in self.refs[: self.config.runner.pictures]}
+        keep = pictured(self.refs, self.config.runner.pictures)
         for refs, loaded in self._decoded(batches):
             computed = computer(refs, loaded)
             self.store.commit(computed.rows, [p for p in computed.pictures if p.clip in keep])
@@ -143,6 +143,11 @@ def weights_digest(model: DictConfig) -> str:
 def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:
     """Every count-th clip: the shards of a cell are disjoint and together all of it."""
     return clips[index::count]
+
+
+def pictured(refs: list[ClipRef], count: int) -> set[str]:
+    """Ids of `count` clips, spread over the index and so over the classes."""
+    return {refs[index * len(refs) // count].id for index in range(count)}
 
 
 def missing_batches(refs: list[ClipRef], done: set[str], size: int) -> Iterator[list[ClipRef]]:

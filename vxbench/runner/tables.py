@@ -76,7 +76,7 @@ def draw(results: Path, key: str, model: str, outcomes: list[Outcome]) -> list[P
     clips = [_figure_clip(clip, pictures, stores) for clip in sorted({p.clip for ps in pictures.values() for p in ps})]
     if not clips:
         return []
-    order = layout(key).rows | {row: CONTROLS[row] for row in ("random", "centre")}
+    order = layout(key).rows | {"centre": CONTROLS["centre"]}  # noise and the boxes themselves show nothing
     order |= {row: row for row in stores if row not in order and row not in CONTROLS}
     rows = [(row, display) for row, display in order.items() if row in stores]
     return [maps_figure(results / "figures" / f"{key}_{model}.png", clips, rows)]

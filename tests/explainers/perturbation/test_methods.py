@@ -122,7 +122,7 @@ def test_evenly_spreads_the_area_over_frames_and_ep3d_need_not():
     generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
     spread = {}
     for method in (EP3DEvenly, EP3D):
-        steps = record(method(areas=(0.3,), ties="shuffle", **{**SMALL, "iterations": 200, "reward_weight": 5}))[1]
+        steps = record(method(areas=(0.3,), ties="shuffle", **{**SMALL, "iterations": 100, "reward_weight": 5}))[1]
         spread[method] = generator(steps[-1].seed[0]).mean(dim=(1, 2)).std()
     assert spread[EP3DEvenly] < spread[EP3D] / 2
 

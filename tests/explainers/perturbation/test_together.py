@@ -1,0 +1,95 @@
+"""Clips and areas are optimised together: neither the batch nor the chunk is felt, and several areas make one map."""
+
+import pytest
+import torch
+from perturbation_runs import FRAMES, HEIGHT, SMALL, TARGET, WIDTH, generators, record, small_clips, small_model
+from torch import nn
+
+from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian
+from vxbench.explainers.perturbation.pyramid import blur
+
+# A saliency is float32: 6e-8 a rounding of values up to 1.
+MAP = {"rtol": 0, "atol": 1e-7}
+
+
+@pytest.mark.parametrize("ties", ["plain", "shuffle"])
+@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
+def test_a_clip_feels_neither_its_batch_nor_the_chunk(method, ties):
+    # Neither cut, 5 or 23 % of 4200 voxels, falls between frames that are still equal: there are ties to be settled.
+    settings = {**SMALL, "areas": (0.05, 0.23), "ties": ties, "lr": 0.005, "iterations": 8}
+    if method is STEP:
+        settings |= {"core_start": 1, "reward_weight": 100}
+    model, clip = small_model(), small_clips(2)
+    together = record(method(**settings), model, clip)[0]
+    assert together.std() > 0.01
+    for chunk in (1, 3):
+        torch.testing.assert_close(record(method(chunk=chunk, **settings), model, clip)[0], together, **MAP)
+    for i in range(2):
+        alone = method(**settings)(model, clip[i : i + 1], TARGET[i : i + 1], generators=generators(2)[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], **MAP)
+
+
+@pytest.mark.parametrize("how", ["sum_gauss10", "sum_tr"])
+def test_areas_are_optimised_apart_and_summed(how):
+    settings = {**SMALL, "lr": 0.005}
+    masks = [record(EP3D(areas=(area,), **settings))[0] for area in (0.05, 0.5)]
+    total = blur(sum(masks), 10.0 if how == "sum_gauss10" else 0.09 * HEIGHT)
+    both = record(EP3D(areas=(0.05, 0.5), combine=how, **settings))[0]
+    torch.testing.assert_close(both, total / total.max(), rtol=0, atol=1e-6)  # float32 sums
+
+
+class Brightness(nn.Module):
+    """log p of class 0 rises with the mean of what is left of a bright clip."""
+
+    def forward(self, clip):
+        mean = clip.mean((1, 2, 3, 4))
+        return torch.stack([mean, torch.zeros_like(mean)], dim=1)
+
+
+def test_extremal_takes_the_smallest_area_that_is_enough():
+    """Shares are given in falling order. The first clip is dark and gains by any mask, the second bright, by none."""
+    ones = torch.ones(1, 3, FRAMES, HEIGHT, WIDTH, dtype=torch.float64)
+    clip, target = torch.cat([-ones, ones]), torch.tensor([0, 0])
+    settings = {**SMALL, "iterations": 40, "perturbation": "fade", "reward_weight": 0}
+    single = [record(EP3D(areas=(a,), **settings), Brightness(), clip, target)[0] for a in (0.1, 0.6)]
+    chosen = record(EP3D(areas=(0.6, 0.1), combine="extremal", **settings), Brightness(), clip, target)[0]
+    assert single[0].mean() < single[1].mean() - 0.1
+    torch.testing.assert_close(chosen[0], single[0][0], **MAP)
+    torch.testing.assert_close(chosen[1], single[1][1], **MAP)
+
+
+def test_extremal_with_dual_looks_at_the_kept_clip():
+    """Bright inside the small mask and dark outside: kept it gains, deleted it loses. No reward, so masks are known."""
+    settings = {**SMALL, "iterations": 40, "perturbation": "fade", "reward_weight": 0, "mode": "dual"}
+    target = torch.tensor([0])
+    small = record(EP3D(areas=(0.1,), **settings), Brightness(), target=target)[0]
+    clip = (small > 0.5)[:, None].expand(-1, 3, -1, -1, -1).double() * 2 - 1
+    chosen = record(EP3D(areas=(0.1, 0.6), combine="extremal", **settings), Brightness(), clip, target)[0]
+    torch.testing.assert_close(chosen, small, **MAP)
+
+
+class Counting(nn.Module):
+    """Remembers how many clips came at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.model, self.sizes = small_model(), set()
+
+    def forward(self, clip):
+        self.sizes.add(len(clip))
+        return self.model(clip)
+
+
+@pytest.mark.parametrize("combine", ["sum_tr", "extremal"])
+def test_chunk_bounds_what_goes_through_the_network_at_once(combine):
+    model = Counting()
+    record(EP3D(areas=(0.1, 0.2, 0.3), combine=combine, chunk=1, **SMALL), model, small_clips(2))
+    assert model.sizes == {1}
+    record(EP3D(areas=(0.1, 0.2, 0.3), combine=combine, chunk=4, **SMALL), model, small_clips(2))
+    assert max(model.sizes) == 4
+
+
+@pytest.mark.parametrize("how", ["sum_gauss10", "sum_tr", "extremal"])
+def test_a_single_area_is_the_mask_itself_however_combined(how):
+    results = [record(EP3D(areas=(0.2,), combine=c, **SMALL))[0] for c in ("sum_gauss10", how)]
+    assert torch.equal(*results)
