@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
+from vxbench.explainers.perturbation.loop import Step
 from vxbench.runner.config import build, conf_dir
 from vxbench.runner.provenance import hardware
 
@@ -31,9 +32,10 @@ def main(argv: list[str] | None = None) -> int:
 def measure(model: str, explainer: str, device: str, batch: int, iterations: int) -> tuple[float, float]:
     """(seconds an iteration takes, seconds of it in the network's forward and backward pass), medians.
 
-    Full-size models with random weights: time does not depend on them. The network is timed alone on the same clips.
+    Full-size models with random weights: time does not depend on them. After every iteration the network is timed alone
+    on the same clips, so that both medians see the same state of the machine.
     """
-    overrides = [f"model={model}", f"explainer={explainer}", "profile=paper", "model.checkpoint=null", "+table=fep_1"]
+    overrides = [f"model={model}", f"explainer={explainer}", "profile=paper", "model.checkpoint=null"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("run", [*overrides, f"explainer.iterations={WARM_UP + iterations}", "profile.core_start=0"])
     classifier = build(config, "model").to(device).eval().requires_grad_(False)
@@ -41,21 +43,25 @@ def measure(model: str, explainer: str, device: str, batch: int, iterations: int
     clip = torch.randn(batch, 3, size.frames, size.height, size.width, device=device)
     target = torch.zeros(batch, dtype=torch.long, device=device)
     method = build(config, "explainer")
-    marks: list[float] = []
-    method.observer = lambda step: marks.append(now(device))
+    whole, network = [], []
+    began = now(device)
+
+    def after_iteration(_: Step) -> None:
+        nonlocal began
+        whole.append(now(device) - began)
+        network.append(timed(lambda: network_pass(classifier, clip, target), device))
+        began = now(device)
+
+    method.observer = after_iteration
     method(classifier, clip, target)
-    whole = statistics.median(b - a for a, b in zip(marks[WARM_UP - 1 :], marks[WARM_UP:], strict=False))
-    return whole, network_seconds(classifier, clip, target, device, iterations)
+    return statistics.median(whole[WARM_UP:]), statistics.median(network[WARM_UP:])
 
 
-def network_seconds(classifier: nn.Module, clip: Tensor, target: Tensor, device: str, repeats: int) -> float:
-    """Median seconds of one forward pass and one backward pass to the clip."""
-
-    def once() -> None:
-        x = clip.clone().requires_grad_()
+def network_pass(classifier: nn.Module, clip: Tensor, target: Tensor) -> None:
+    """One forward pass and one backward pass to the clip."""
+    x = clip.clone().requires_grad_()
+    with torch.enable_grad():
         torch.autograd.grad(classifier(x).gather(1, target[:, None]).sum(), x)
-
-    return statistics.median(timed(once, device) for _ in range(WARM_UP + repeats))
 
 
 def timed(action: Callable[[], None], device: str) -> float:
@@ -77,5 +83,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", default=["r2plus1d", "tsm"])
     parser.add_argument("--explainers", nargs="+", default=["ep3d", "step", "fep"])
     parser.add_argument("--batch", type=int, default=1, help="clips")
-    parser.add_argument("--iterations", type=int, default=3, help="iterations timed, after one to warm up")
+    parser.add_argument("--iterations", type=int, default=10, help="iterations timed, after one to warm up")
     return parser

@@ -78,16 +78,29 @@ class MaskGenerator:
         self.coldness = coldness
         distance = torch.hypot(self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :])
         self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(0, 1)  # (windows, step, step)
+        self._memory: Tensor | None = None
 
     @property
     def seed_shape(self) -> tuple[int, int]:
         return self.rows.seed, self.columns.seed
 
     def __call__(self, seed: Tensor) -> Tensor:
-        """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed."""
+        """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed.
+
+        The gradient is good until the next call: both work in the same memory. Autograd notices, and raises.
+        """
         padding = (self.columns.padding,) * 2 + (self.rows.padding,) * 2
-        mask = _SmoothMaximum.apply(pad(seed, padding), self._kernel.to(seed), self.columns.radius, self.coldness)
+        kernel = self._kernel.to(seed)
+        memory = self._lend((len(seed), *kernel.shape, self.rows.mid, self.columns.mid), seed)
+        mask = _SmoothMaximum.apply(pad(seed, padding), kernel, self.columns.radius, self.coldness, memory)
         return mask[:, : self.rows.out, : self.columns.out].clamp(0, 1)
+
+    def _lend(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Memory kept from call to call: asking the system for as much anew costs more than filling it."""
+        kept = self._memory
+        if kept is None or kept.shape != shape or kept.dtype != like.dtype or kept.device != like.device:
+            self._memory = kept = like.new_empty(shape)
+        return kept
 
     def crop(self, mask: Tensor) -> Tensor:
         """(..., out_h, out_w) -> (..., H, W): the part of a padded mask that lies on the frame."""
@@ -96,34 +109,36 @@ class MaskGenerator:
 
 
 class _SmoothMaximum(torch.autograd.Function):
-    """The smooth maximum over each pixel's window, v . softmax(coldness v), without holding all windows of all frames.
+    """The smooth maximum over each pixel's window, v . softmax(coldness v).
 
-    seed (N, h', w') padded, kernel (windows, step, step) -> (N, mid_h * step, mid_w * step). Plain autograd
-    would keep several tensors of windows x pixels; here forward and backward pass over blocks of frames
-    that stay in the cache of a CPU (one frame) or fill a GPU. The arithmetic is the release's, softmax and then a
-    weighted sum, so that pixels which tie or differ in the last bit there do so here: the area term ranks them.
+    seed (N, h', w') padded, kernel (windows, step, step) -> (N, mid_h * step, mid_w * step). Plain autograd would keep
+    several tensors of windows x pixels; here only the softmax weights are kept, in memory the caller lends
+    (N, windows, step, step, mid_h, mid_w), and both passes go over blocks of frames that fit the cache of a CPU (one
+    frame) or fill a GPU. The arithmetic is the release's, softmax and then a weighted sum, so that pixels which tie or
+    differ in the last bit there do so here: the area term ranks them.
     """
 
     @staticmethod
-    def forward(ctx, seed, kernel, column_radius, coldness):
+    def forward(ctx, seed, kernel, column_radius, coldness, memory):
         windows = _Windows(kernel, column_radius)
-        mask = torch.cat([windows.spread(part, coldness)[0] for part in windows.blocks(seed)])
-        ctx.save_for_backward(seed, kernel)
+        pairs = zip(windows.blocks(seed), windows.blocks(memory), strict=True)
+        mask = torch.cat([windows.spread(part, coldness, weight) for part, weight in pairs])
+        ctx.save_for_backward(seed, kernel, mask, memory)
         ctx.column_radius, ctx.coldness = column_radius, coldness
         return mask.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
 
     @staticmethod
     def backward(ctx, grad):
-        seed, kernel = ctx.saved_tensors
+        seed, kernel, mask, memory = ctx.saved_tensors
         windows = _Windows(kernel, ctx.column_radius)
         grad = grad.unflatten(2, (-1, kernel.shape[2])).unflatten(1, (-1, kernel.shape[1]))
         grad = grad.permute(0, 2, 4, 1, 3).contiguous()
         parts = []
-        for part, slope_above in zip(windows.blocks(seed), windows.blocks(grad), strict=True):
-            mask, value, weight = windows.spread(part, ctx.coldness)
-            slope = value.sub_(mask[:, None]).mul_(ctx.coldness).add_(1).mul_(weight).mul_(slope_above[:, None])
-            parts.append(windows.gather(slope, seed.shape[1:]))
-        return torch.cat(parts), None, None, None
+        for part, top, weight, outer in zip(*map(windows.blocks, (seed, mask, memory, grad)), strict=True):
+            # d mask / d value = weight * (1 + coldness * (value - mask))
+            slope = windows.values(part).sub_(top[:, None]).mul_(ctx.coldness).add_(1)
+            parts.append(windows.gather(slope.mul_(weight).mul_(outer[:, None]), seed.shape[1:]))
+        return torch.cat(parts), None, None, None, None
 
 
 class _Windows:
@@ -134,19 +149,23 @@ class _Windows:
         self.across = 2 * column_radius + 1
         self.down = len(kernel) // self.across
 
-    def blocks(self, seed: Tensor) -> tuple[Tensor, ...]:
-        return seed.split(1 if seed.device.type == "cpu" else 64)
+    def blocks(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        return tensor.split(1 if tensor.device.type == "cpu" else 64)
 
-    def spread(self, seed: Tensor, coldness: float) -> tuple[Tensor, Tensor, Tensor]:
-        """mask (N, step, step, mid_h, mid_w); the windows' weighted seeds and softmax weights, (N, windows, step, ...).
+    def values(self, seed: Tensor) -> Tensor:
+        """The seed of each window times its kernel, (N, windows, step, step, mid_h, mid_w).
 
         Phases come before cells, so that sums over phases run along contiguous memory.
         """
         cells = seed.unfold(1, self.down, 1).unfold(2, self.across, 1)  # (N, mid_h, mid_w, down, across)
         cells = cells.permute(0, 3, 4, 1, 2).flatten(1, 2)
-        value = cells[:, :, None, None] * self.kernel[None, :, :, :, None, None]
-        weight = torch.softmax(coldness * value, dim=1)
-        return (value * weight).sum(dim=1), value, weight
+        return cells[:, :, None, None] * self.kernel[None, :, :, :, None, None]
+
+    def spread(self, seed: Tensor, coldness: float, weight: Tensor) -> Tensor:
+        """mask (N, step, step, mid_h, mid_w); writes the windows' softmax weights into `weight`."""
+        value = self.values(seed)
+        torch.softmax(coldness * value, dim=1, out=weight)
+        return value.mul_(weight).sum(dim=1)
 
     def gather(self, slope: Tensor, size: torch.Size) -> Tensor:
         """What slope (N, windows, step, step, mid_h, mid_w) says of each padded seed: (N, *size)."""
