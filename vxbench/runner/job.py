@@ -91,6 +91,7 @@ class Job:
 
     def _computer(self) -> Computer:
         device = self.config.device
+        full_precision()
         classifier = build(self.config, "model").to(device).eval()
         return Computer(classifier, self.explainer, self.metrics, device, self.config.seed, self.config.target)
 
@@ -122,6 +123,12 @@ def check_settings(config: DictConfig) -> None:
     whole("shard.index", config.shard.index, 0, config.shard.count - 1)
     if str(config.device).startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device = {config.device} but this machine has no usable GPU; use device=cpu")
+
+
+def full_precision() -> None:
+    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def weights_digest(model: DictConfig) -> str:
