@@ -64,7 +64,7 @@ def gain(model, clip, explainer, score="logit"):
     """s_y(X) - s_y(X0)."""
     start = torch.tensor(explainer.baseline, dtype=clip.dtype).view(1, 3, 1, 1, 1).expand_as(clip)
     with torch.no_grad():
-        end, begin = (gradients.class_score(model(point), TARGET, score) for point in (clip, start))
+        end, begin = (gradients.class_score(model, point, TARGET, score) for point in (clip, start))
     return end - begin
 
 

@@ -24,11 +24,13 @@ class Clip:
 
     frames: (T, H, W, 3) uint8, RGB. boxes: (T, H, W) bool, union of the boxes, or None.
     annotated: (T,) bool, frames that carry an annotation, or None.
+    action: (T,) bool, frames inside the action's segment, or None.
     """
 
     frames: np.ndarray
     boxes: np.ndarray | None = None
     annotated: np.ndarray | None = None
+    action: np.ndarray | None = None
 
 
 class VideoDataset:

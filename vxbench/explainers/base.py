@@ -90,10 +90,16 @@ def untouched(classifier: nn.Module) -> Iterator[None]:
             weight.requires_grad_(mode)
 
 
-def class_score(output: Tensor, target: Tensor, score: str = "logit") -> Tensor:
-    """s_y (`logit`) or p_y (`prob`) of each clip's target, (B,), from logits (B, K)."""
+def probabilities(classifier: nn.Module, clip: Tensor) -> Tensor:
+    """p (B, K). Softmax is applied to logits only: a classifier whose `outputs` is "probs" has applied it."""
+    output = classifier(clip)
+    return output if getattr(classifier, "outputs", "logits") == "probs" else output.softmax(dim=1)
+
+
+def class_score(classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit") -> Tensor:
+    """s_y (`logit`: the network's output as it is) or p_y (`prob`) of each clip's target, (B,)."""
     one_of("score", score, SCORES)
-    output = output.softmax(dim=1) if score == "prob" else output
+    output = probabilities(classifier, clip) if score == "prob" else classifier(clip)
     return output.gather(1, target[:, None])[:, 0]
 
 
@@ -101,7 +107,7 @@ def input_gradient(classifier: nn.Module, clip: Tensor, target: Tensor, score: s
     """d score / d clip, (B, 3, T, H, W). Writes no .grad."""
     with torch.enable_grad():
         clip = clip.detach().requires_grad_()
-        chosen = class_score(classifier(clip), target, score)
+        chosen = class_score(classifier, clip, target, score)
         return torch.autograd.grad(chosen.sum(), clip)[0]
 
 

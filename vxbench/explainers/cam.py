@@ -107,7 +107,7 @@ def activation_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """The layer's output and the gradient of the target's score there, both as the layer shapes them."""
     with torch.enable_grad(), captured(classifier, layer) as outputs:
-        chosen = class_score(classifier(clip), target, score)
+        chosen = class_score(classifier, clip, target, score)
         if len(outputs) != 1:
             raise NotApplicable(f"layer {layer!r} runs {len(outputs)} times in a forward pass, not once")
         reached = chosen.requires_grad  # outputs are the only leaves that ask for a gradient

@@ -102,7 +102,7 @@ class IntegratedGradients(GradientExplainer):
         from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 
         def score(points: Tensor, target: Tensor) -> Tensor:
-            return class_score(classifier(points), target, self.score)
+            return class_score(classifier, points, target, self.score)
 
         colour = torch.tensor(self.baseline, dtype=clip.dtype, device=clip.device).view(1, -1, 1, 1, 1)
         return CaptumIntegratedGradients(score).attribute(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,6 +14,8 @@ class Batch:
     target: (B,) int64, the class explained. label: (B,) int64, the ground truth.
     boxes: (B, T, H, W) bool, union of the annotated boxes, or None where the data set has none.
     annotated: (B, T) bool, the frames that carry an annotation, or None.
+    action: (B, T) bool, the frames inside the action's segment, or None.
+    generators: one CPU torch.Generator a clip, seeded from (seed, clip id); None: every clip draws from seed 0.
     """
 
     clip: Tensor
@@ -20,23 +23,47 @@ class Batch:
     label: Tensor
     boxes: Tensor | None = None
     annotated: Tensor | None = None
+    action: Tensor | None = None
+    generators: list[torch.Generator] | None = None
 
 
 class Scores(dict[str, Tensor]):
     """{name: (B,) float tensor}, NaN where the clip cannot be scored.
 
     reasons: {name: {index in the batch: why it is NaN}}.
+    weights: {name: (B,)}, what a clip counts in the mean over clips; 1 where a name is absent. A rate pooled over
+        frames has the clip's number of frames here.
+    groups: {name: (B,) int64}, for a mean over groups of each group's weighted mean; one group where absent.
+    curves: {name: (B, n)}, the curve a value was computed from, kept to be drawn.
     """
 
-    def __init__(self, values: dict[str, Tensor], reasons: dict[str, dict[int, str]] | None = None):
+    def __init__(
+        self,
+        values: dict[str, Tensor],
+        reasons: dict[str, dict[int, str]] | None = None,
+        weights: dict[str, Tensor] | None = None,
+        groups: dict[str, Tensor] | None = None,
+        curves: dict[str, Tensor] | None = None,
+    ):
         super().__init__(values)
         self.reasons = reasons or {}
+        self.weights = weights or {}
+        self.groups = groups or {}
+        self.curves = curves or {}
 
 
 class Metric:
-    """Base of all metrics. `keys` names what it returns, in the order of the columns."""
+    """Base of all metrics. `keys` names what it returns, in the order of the columns.
+
+    A metric whose `calibration` is not 0 is given that many clips of the data set, the same in every run and
+    shard, before its first batch: `prepare(classifier, clips)`.
+    """
 
     keys: tuple[str, ...] = ()
+    calibration: int = 0
+
+    def prepare(self, classifier: nn.Module, clips: Tensor) -> None:
+        """clips: (calibration, 3, T, H, W) or fewer, normalised for the model."""
 
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
         """saliency: (B, T, H, W) in [0, 1]."""

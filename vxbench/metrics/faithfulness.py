@@ -1,9 +1,11 @@
 """What remains of the prediction when the network sees only what a map keeps."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import in_chunks, untouched
+from vxbench.explainers.base import in_chunks, probabilities, untouched
 from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.ranges import above, one_of, whole
@@ -45,15 +47,12 @@ class Faithfulness(Metric):
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
         """Each key (B,), NaN where the network's output is not finite."""
 
-        def explained_probabilities(clip: Tensor, saliency: Tensor) -> Tensor:
-            return classifier(self.explained(clip, saliency)).softmax(dim=1)
-
-        def probabilities(clip: Tensor) -> Tensor:
-            return classifier(clip).softmax(dim=1)
+        def on_explained(clip: Tensor, saliency: Tensor) -> Tensor:
+            return probabilities(classifier, self.explained(clip, saliency))
 
         with torch.no_grad(), untouched(classifier):
-            before = in_chunks(probabilities, self.chunk, batch.clip)
-            after = in_chunks(explained_probabilities, self.chunk, batch.clip, saliency)
+            before = in_chunks(partial(probabilities, classifier), self.chunk, batch.clip)
+            after = in_chunks(on_explained, self.chunk, batch.clip, saliency)
         return self._scores(before, after, batch.label)
 
     def explained(self, clip: Tensor, saliency: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def test_which_gradient_is_filtered(tensor, term):
     generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
     seed = torch.ones(1, FRAMES, *generator.seed_shape, dtype=torch.float64, requires_grad=True)
     padded = generator(seed[0])[None]
-    kept = class_score(small_model()(Pyramid(small_clips()).apply(generator.crop(padded))), TARGET[:1], "prob")
+    kept = class_score(small_model(), Pyramid(small_clips()).apply(generator.crop(padded)), TARGET[:1], "prob")
     reward = -100 * kept.log().sum()
     area = 300 * AreaTerm()(padded, torch.tensor([0.1], dtype=torch.float64), generators(1)).sum()
     band = BandFilter(0.5, 0.2)
@@ -184,7 +184,7 @@ def test_gaussian_smooths_seeds_before_the_generator_and_the_gradient_flows_thro
     seed = torch.ones(1, FRAMES, *generator.seed_shape, dtype=torch.float64)
     spread = torch.einsum("st,nthw->nshw", explainer.weights(FRAMES), seed).requires_grad_()
     padded = generator(spread[0])[None]
-    kept = class_score(small_model()(Pyramid(small_clips()).apply(generator.crop(padded))), TARGET[:1], "prob")
+    kept = class_score(small_model(), Pyramid(small_clips()).apply(generator.crop(padded)), TARGET[:1], "prob")
     area = AreaTerm()(padded, torch.tensor([0.1], dtype=torch.float64), generators(1)).sum()
     (at_smooth,) = torch.autograd.grad(-100 * kept.log().sum() + 300 * area, spread)
     expected = torch.einsum("st,nshw->nthw", explainer.weights(FRAMES), at_smooth)

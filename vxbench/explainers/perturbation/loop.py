@@ -160,7 +160,7 @@ class PerturbationExplainer(Explainer):
 
     @torch.no_grad()
     def _original(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
-        return in_chunks(lambda x, y: class_score(classifier(x), y, "prob"), self.chunk, clip, target)
+        return in_chunks(lambda x, y: class_score(classifier, x, y, "prob"), self.chunk, clip, target)
 
     # The parts a method may replace.
 
@@ -191,10 +191,10 @@ class PerturbationExplainer(Explainer):
         """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
         terms, score = 0.0, None
         if self.mode != "delete":
-            score = class_score(classifier(pyramid.apply(mask)), target, "prob")
+            score = class_score(classifier, pyramid.apply(mask), target, "prob")
             terms = terms - self._utility(score)
         if self.mode != "preserve":
-            deleted = class_score(classifier(pyramid.apply(1 - mask)), target, "prob")
+            deleted = class_score(classifier, pyramid.apply(1 - mask), target, "prob")
             terms = terms - self._utility(1 - deleted)
             score = deleted if score is None else score
         return score, self.reward_weight * terms
