@@ -111,6 +111,14 @@ class PerturbationExplainer(Explainer):
         self.observer: Callable[[Step], None] | None = None
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
+        masks, kept = self.per_area(classifier, clip, target, context)
+        enough = None
+        if self.combine == "extremal" and len(self.areas) > 1:
+            enough = kept >= self._original(classifier, clip, target)[:, None]
+        return combine(masks, self.combine, self.smoothing, enough)
+
+    def per_area(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        """One mask an area, smallest area first: (B, A, T, H, W), and p_y of the clip it keeps, (B, A)."""
         batch, count = len(clip), len(self.areas)
         owner = torch.arange(batch).repeat_interleave(count)
         area = torch.tensor(self.areas, dtype=torch.float64).repeat(batch)
@@ -122,11 +130,7 @@ class PerturbationExplainer(Explainer):
             mask, score = self.optimise(classifier, clip[items], target[items], area[part], own)
             masks.append(mask)
             kept.append(score)
-        masks, kept = (torch.cat(parts).unflatten(0, (batch, count)) for parts in (masks, kept))
-        enough = None
-        if self.combine == "extremal" and count > 1:
-            enough = kept >= self._original(classifier, clip, target)[:, None]
-        return combine(masks, self.combine, self.smoothing, enough)
+        return tuple(torch.cat(parts).unflatten(0, (batch, count)) for parts in (masks, kept))
 
     def optimise(
         self,
@@ -209,9 +213,3 @@ class PerturbationExplainer(Explainer):
         weight = self.area_weight * self.area_growth**iteration
         area_penalty = weight * self.area_term(counted, area, generators)
         return area_penalty + self.extra_penalty(padded, area, generators, iteration)
-
-
-def own_generators(generators: list[torch.Generator], count: int) -> list[torch.Generator]:
-    """`count` for each clip: if a clip's masks shared its generator, what each draws would depend on `chunk`."""
-    seeds = [torch.randint(2**62, (count,), generator=generator).tolist() for generator in generators]
-    return [torch.Generator().manual_seed(seed) for row in seeds for seed in row]
