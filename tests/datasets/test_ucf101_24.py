@@ -197,11 +197,28 @@ def test_stretched_real_videos_are_read_with_their_boxes_scaled(real_clips):
     assert isinstance(ref, ClipRef)
 
 
+@pytest.mark.choice("spt.boxes")
+def test_the_boxes_are_those_of_all_tubes_or_of_the_last_alone(copy):
+    """A second tube in another corner and on other frames: the union holds both, `last` only that one."""
+    entries = pickle.loads((copy / ANNOTATION).read_bytes())
+    ref = opened(copy).clips[0]
+    before = opened(copy).load(ref)
+    entries[ref.id]["annotations"].append({"sf": 0, "ef": 9, "boxes": np.array([[0, 0, 20, 20]] * 9), "label": ref.label})
+    (copy / ANNOTATION).write_bytes(pickle.dumps(entries))
+    union, last = (opened(copy, boxes=boxes).load(ref) for boxes in ("union", "last"))
+    default = opened(copy).load(ref)
+    assert (union.boxes == default.boxes).all()
+    assert 0 < last.annotated.sum() < before.annotated.sum()
+    assert (last.boxes <= union.boxes).all()
+    assert union.boxes.sum() > last.boxes.sum() > 0
+
+
 def test_the_shipped_configuration_opens_it(mini_root):
     config = OmegaConf.create(
         {
             "paths": {"data": str(mini_root)},
             "profile": {"clips_per_class": 1},
+            "protocol": {"boxes": "union"},
             "model": {"input": {"frames": 4, "height": 48, "width": 48, "sampling": "last"}},
             "dataset": OmegaConf.load(Path(__file__).parents[2] / "conf/dataset/ucf101_24.yaml"),
         }

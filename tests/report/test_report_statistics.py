@@ -67,7 +67,8 @@ def test_blocks_of_draws_do_not_lose_resamples(monkeypatch):
     monkeypatch.setattr("vxbench.report.statistics._DRAWS_AT_ONCE", 7 * 300)
     from vxbench.report.statistics import _resampled_means
 
-    assert _resampled_means(values, 1000, seed=0).shape == (1000,)
+    one, same = np.ones(7), np.zeros(7, dtype=int)
+    assert _resampled_means(values, one, same, 1000, seed=0).shape == (1000,)
 
 
 def test_tau_by_hand():
@@ -84,3 +85,24 @@ def test_tau_by_hand():
 )
 def test_no_tau_where_there_is_no_ranking(measured, printed):
     assert kendall_tau(measured, printed) is None
+
+
+def test_a_pooled_rate_counts_every_frame_alike():
+    """1 of 1 frame and 1 of 9 frames are 2 of 10, whatever the two clips' own rates are."""
+    pooled = estimate([100.0, 100 / 9], weights=[1, 9])
+    assert pooled.mean == pytest.approx(20, rel=1e-12)  # rounding of a sum
+    assert (round(pooled.low, 6), round(pooled.high, 6)) == (round(100 / 9, 6), 100)  # the clips one at a time
+
+
+def test_a_mean_of_classes_counts_every_class_alike():
+    values, groups = [0.0, 0.0, 0.0, 90.0], [4, 4, 4, 7]
+    assert estimate(values, groups=groups).mean == 45
+    assert estimate(values).mean == 22.5
+
+
+@given(st.lists(st.tuples(finite, st.integers(1, 9), st.integers(0, 2)), min_size=1, max_size=20))
+def test_weights_and_groups_say_what_the_formula_says(clips):
+    values, weights, groups = (np.array(column) for column in zip(*clips, strict=True))
+    means = [np.average(values[groups == g], weights=weights[groups == g]) for g in sorted(set(groups.tolist()))]
+    found = estimate(values, weights, groups, resamples=50)
+    assert found.mean == pytest.approx(np.mean(means), rel=1e-9, abs=1e-9)  # rounding of sums of values up to 100

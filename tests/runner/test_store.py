@@ -74,3 +74,11 @@ def test_pictures_round_trip(tmp_path, boxed):
     np.testing.assert_array_equal(back.frames, frames)
     np.testing.assert_allclose(back.saliency, picture.saliency, atol=5e-4)  # kept as float16: 11 bits
     assert boxes is None or np.array_equal(back.boxes, boxes)
+
+
+def test_how_a_clip_is_pooled_and_its_curve_come_back(tmp_path):
+    store = Store(tmp_path)
+    store.commit(frame([ok("a", 0.5) | {"weight": 7.0, "group": 3, "curve": [0.25, 1.0]}, ok("b", 1.0)]))
+    first, second = store.rows().itertuples()
+    assert (first.weight, first.group, list(first.curve)) == (7, 3, [0.25, 1.0])
+    assert (second.weight, second.group, second.curve) == (1, 0, None)

@@ -19,6 +19,7 @@ from vxbench.errors import ClipError, OutOfRange, UserError
 from vxbench.ranges import one_of, whole
 
 SPLITS = ("test", "train")
+BOXES = ("union", "last")
 ANNOTATION = Path("ucf101_24/annotations/pyannot.pkl")
 TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
 SOURCES = {
@@ -35,6 +36,7 @@ class UCF101_24(VideoDataset):
     per_class: clips of each class, drawn by `seed`; None for all. The draw ranks clips by a hash of seed and
         id, so it is the same everywhere.
     frames, height, width, resize, short_side, sampling: see `sampling` and `transform`.
+    boxes: of a clip with several tubes the `union`, or the `last` alone, as STEP's evaluation code.
     videos, extension: where below `root` the videos are and how their names end.
 
     Raises:
@@ -57,7 +59,9 @@ class UCF101_24(VideoDataset):
         decoder: str = "auto",
         videos: str = "ucf101/videos",
         extension: str = ".avi",
+        boxes: str = "union",
     ):
+        one_of("boxes", boxes, BOXES)
         self.sampling, self.frames = one_of("sampling", sampling, SAMPLERS), whole("frames", frames, 1)
         self.spatial = Spatial(height, width, resize, short_side)
         self.decoder = one_of("decoder", decoder, DECODER_NAMES)
@@ -71,6 +75,8 @@ class UCF101_24(VideoDataset):
         labels = {name: i for i, name in enumerate(self.classes)}
         self.clips = [ClipRef(id, root / videos / f"{id}{extension}", labels[_class_of(id)]) for id in ids]
         self.tubes = {ref.id: _tubes(entries[ref.id], ref) for ref in self.clips if ref.id in entries}
+        if boxes == "last":
+            self.tubes = {id: tubes[-1:] for id, tubes in self.tubes.items()}
 
     def load(self, ref: ClipRef) -> Clip:
         """Frames (T, H, W, 3) uint8, boxes (T, H, W) bool, annotated (T,) bool: frames inside a tube.

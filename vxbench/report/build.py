@@ -120,7 +120,8 @@ def _measure(cell: CellResult | None, column: Column, unit: str) -> Entry:
         return Entry("failed", reason="every clip failed, see below", **counts)
     if not len(scored):
         return Entry("not_run", reason=f"{column.metric} was not computed", **counts)
-    found = estimate(scored["value"].astype(float).to_numpy() * factor(column.metric, unit))
+    values = scored["value"].astype(float).to_numpy() * factor(column.metric, unit)
+    found = estimate(values, scored["weight"].to_numpy(float), scored["group"].to_numpy(int))
     state = "measured" if found.n else "no_value"
     return Entry(state, found, reason="" if found.n else "no clip could be scored, see below", **counts)
 

@@ -8,6 +8,7 @@ import pandas as pd
 from vxbench.errors import UserError
 
 COLUMNS = ("clip", "status", "metric", "value", "reason", "degenerate")
+POOLING = {"weight": 1.0, "group": 0}  # columns that say how clips are averaged, with their defaults
 
 # Display names of the rows that stand below every table, in this order.
 CONTROLS = {"random": "random map", "centre": "central blob", "boxes": "boxes as the map"}
@@ -25,7 +26,8 @@ class CellResult:
     model, dataset, row: keys as in published.csv; row may also be a control or one's own explainer.
     rows: long form, one line per (clip, metric) with the columns COLUMNS. `status` is "ok" or "failed"; a
         failed clip has one line, with metric "", value NaN and reason "<kind>: <message>". A clip that was
-        not scored by a metric has value NaN and the reason. `degenerate` says that the map was constant.
+        not scored by a metric has value NaN and the reason. `degenerate` says that the map was constant. Without
+        the columns POOLING every clip counts alike.
     not_applicable: why the explainer has no meaning for the model; the table prints a dash.
     error: why the whole cell failed; the table prints "failed".
     maps: {clip id: (T, H, W) float in [0, 1]}, of a few clips.
@@ -42,6 +44,8 @@ class CellResult:
     def __post_init__(self):
         if not len(self.rows):
             self.rows = pd.DataFrame(columns=COLUMNS)
+        absent = {name: default for name, default in POOLING.items() if name not in self.rows.columns}
+        self.rows = self.rows.assign(**absent)
 
     @property
     def name(self) -> str:

@@ -22,31 +22,50 @@ class Estimate:
     skipped: int = 0
 
 
-def estimate(values, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED) -> Estimate:
+def estimate(
+    values, weights=None, groups=None, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED
+) -> Estimate:
     """Mean with the percentile bootstrap interval over clips (Efron 1979). values: (N,), NaN is skipped.
 
-    The resamples are seeded and the values sorted first, so the answer depends on neither the order of the
+    weights: (N,), what each clip counts. groups: (N,) integers; the mean is then that of the groups' means.
+    The resamples are seeded and the clips sorted first, so the answer depends on neither the order of the
     clips nor on other cells. One clip, or equal values, give an interval of no width; no clip gives NaN.
     """
     values = np.asarray(values, dtype=float).ravel()
-    kept = np.sort(values[~np.isnan(values)])
-    skipped = len(values) - len(kept)
-    if len(kept) == 0:
+    weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=float)
+    groups = np.zeros_like(values, dtype=int) if groups is None else np.asarray(groups, dtype=int)
+    skipped = int(np.isnan(values).sum())
+    kept = [column[~np.isnan(values)] for column in (values, weights, groups)]
+    order = np.lexsort(kept[::-1])  # by value, then weight, then group
+    values, weights, groups = (column[order] for column in kept)
+    if len(values) == 0:
         return Estimate(np.nan, np.nan, np.nan, 0, skipped)
-    if kept[0] == kept[-1]:
-        constant = float(kept[0])
-        return Estimate(constant, constant, constant, len(kept), skipped)
+    if values[0] == values[-1]:
+        constant = float(values[0])
+        return Estimate(constant, constant, constant, len(values), skipped)
     tail = (1 - level) / 2
-    low, high = np.quantile(_resampled_means(kept, resamples, seed), [tail, 1 - tail])
-    return Estimate(float(kept.mean()), float(low), float(high), len(kept), skipped)
+    low, high = np.quantile(_resampled_means(values, weights, groups, resamples, seed), [tail, 1 - tail])
+    everyone = np.arange(len(values))[None]
+    return Estimate(float(_means(values, weights, groups, everyone)[0]), float(low), float(high), len(values), skipped)
 
 
-def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _resampled_means(values, weights, groups, resamples: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     block = max(1, _DRAWS_AT_ONCE // len(values))
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     draws = (generator.integers(len(values), size=(size, len(values))) for size in sizes)
-    return np.concatenate([values[drawn].mean(axis=1) for drawn in draws])
+    return np.concatenate([_means(values, weights, groups, drawn) for drawn in draws])
+
+
+def _means(values, weights, groups, drawn: np.ndarray) -> np.ndarray:
+    """For each row of drawn indices the mean over its groups of their weighted means."""
+    means = []
+    for group in np.unique(groups):
+        counted = weights * (groups == group)
+        total = counted[drawn].sum(axis=1)
+        mass = (values * counted)[drawn].sum(axis=1)
+        means.append(np.divide(mass, total, out=np.full(len(drawn), np.nan), where=total > 0))
+    return means[0] if len(means) == 1 else np.nanmean(means, axis=0)
 
 
 def kendall_tau(measured, printed) -> float | None:

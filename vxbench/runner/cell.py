@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-MATHS_VERSION = 1  # raise it when a change of code changes numbers: all cells are then computed anew
+MATHS_VERSION = 2  # raise it when a change of code changes numbers: all cells are then computed anew
 
 # Keys that never change a number: they do not enter the hash.
 NEUTRAL = {"root", "chunk", "display", "checkpoint"}
@@ -41,7 +41,7 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
         "weights": weights,
         "data": data,
         "target": config.target,
-        "protocol": config.protocol,
+        "protocol": config.protocol.name,
         "seed": config.seed,
         "maths": MATHS_VERSION,
     }

@@ -1,7 +1,7 @@
 """One batch of clips: explained, normalised, scored, as rows."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from vxbench.datasets.base import Clip, ClipRef
 from vxbench.errors import ClipError
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.normalise import normalise
-from vxbench.metrics.base import Batch, Metric
+from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.models import to_clip
 from vxbench.runner.seeds import generator_of
 from vxbench.runner.store import Picture, failure, frame
@@ -91,41 +91,57 @@ class Computer:
         maps = {ref.id: one for ref, one in zip(refs, saliency.cpu().numpy(), strict=True)}
         return rows, maps
 
+    def prepare(self, clips: list[Clip]) -> None:
+        """Gives the metrics that ask for it the clips they calibrate on."""
+        for metric in self.metrics.values():
+            if metric.calibration:
+                metric.prepare(self.classifier, self._normalised(clips[: metric.calibration]))
+
+    def _normalised(self, clips: list[Clip]) -> Tensor:
+        facts = self.classifier.input
+        return to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
+
     @torch.no_grad()
     def _batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
-        facts = self.classifier.input
-        clip = to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
+        clip = self._normalised(clips)
         label = torch.tensor([ref.label for ref in refs], device=self.device)
         target = label if self.target == "label" else self.classifier(clip).argmax(dim=1)
-        return Batch(clip, target, label, self._stack(clips, "boxes"), self._stack(clips, "annotated"))
+        annotation = {name: self._stack(clips, name) for name in ("boxes", "annotated", "action")}
+        return Batch(clip, target, label, **annotation)
 
     def _stack(self, clips: list[Clip], name: str) -> Tensor | None:
         arrays = [getattr(clip, name) for clip in clips]
         return None if any(a is None for a in arrays) else torch.as_tensor(np.stack(arrays)).to(self.device)
 
     def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
+        """One row a clip and metric. Each metric has generators of its own, so none feels which others run."""
+        shared = [
+            {"clip": ref.id, "label": ref.label, "target": target, "status": "ok", "degenerate": flat}
+            for ref, target, flat in zip(refs, batch.target.tolist(), degenerate, strict=True)
+        ]
         rows = []
-        for metric in self.metrics.values():
-            scores = metric(self.classifier, batch, saliency)
-            for key, values in scores.items():
-                reasons = scores.reasons.get(key, {})
-                for i, (ref, value) in enumerate(zip(refs, values.double().tolist(), strict=True)):
-                    rows.append(
-                        {
-                            "clip": ref.id,
-                            "label": ref.label,
-                            "target": int(batch.target[i]),
-                            "status": "ok",
-                            "metric": key,
-                            "value": value,
-                            "reason": reasons.get(i, ""),
-                            "degenerate": degenerate[i],
-                        }
-                    )
+        for name, metric in self.metrics.items():
+            generators = [generator_of(self.seed, f"{ref.id}\n{name}") for ref in refs]
+            scores = metric(self.classifier, replace(batch, generators=generators), saliency)
+            for key in scores:
+                rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]
         return rows
+
+
+def columns_of(scores: Scores, key: str) -> list[dict]:
+    """What the store keeps of one key of a metric, clip by clip."""
+    values = scores[key].double().tolist()
+    weights = scores.weights[key].double().tolist() if key in scores.weights else [1.0] * len(values)
+    groups = scores.groups[key].tolist() if key in scores.groups else [0] * len(values)
+    curves = scores.curves[key].double().tolist() if key in scores.curves else [None] * len(values)
+    reasons = scores.reasons.get(key, {})
+    return [
+        {"metric": key, "value": v, "reason": reasons.get(i, ""), "weight": w, "group": g, "curve": c}
+        for i, (v, w, g, c) in enumerate(zip(values, weights, groups, curves, strict=True))
+    ]
 
 
 def _select(batch: Batch, keep: Tensor) -> Batch:
     index = keep.to(batch.clip.device)
-    pick = lambda tensor: None if tensor is None else tensor[index]  # noqa: E731
-    return Batch(*(pick(t) for t in (batch.clip, batch.target, batch.label, batch.boxes, batch.annotated)))
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
+    return replace(batch, **{name: tensor[index] for name, tensor in tensors.items()})

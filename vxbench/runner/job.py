@@ -80,6 +80,7 @@ class Job:
 
     def _compute(self, batches: list[list[ClipRef]], tracker: Any, progress: Progress) -> None:
         computer = self._computer()
+        self._calibrate(computer)
         keep = pictured(self.refs, self.config.runner.pictures)
         for refs, loaded in self._decoded(batches):
             computed = computer(refs, loaded)
@@ -94,6 +95,15 @@ class Job:
         full_precision()
         classifier = build(self.config, "model").to(device).eval()
         return Computer(classifier, self.explainer, self.metrics, device, self.config.seed, self.config.target)
+
+    def _calibrate(self, computer: Computer) -> None:
+        """Metrics are calibrated on the same clips in every shard and every resumed run."""
+        wanted = max(metric.calibration for metric in self.metrics.values())
+        clips = self.dataset.clips
+        chosen = [clips[i * len(clips) // wanted] for i in range(wanted)] if wanted < len(clips) else clips
+        if wanted:
+            [(_, loaded)] = self._decoded([chosen])
+            computer.prepare([clip for clip in loaded if isinstance(clip, Clip)])
 
     def _decoded(self, batches: list[list[ClipRef]]) -> Iterator[tuple[list[ClipRef], list[Clip | ClipError]]]:
         """Each batch with its clips; the next batch is decoded while this one is computed."""
@@ -114,7 +124,6 @@ class Job:
 def check_settings(config: DictConfig) -> None:
     """Refuses a wrong value of the run itself, before anything is built."""
     one_of("target", config.target, ("label", "predicted"))
-    one_of("protocol", config.protocol, ("described", "released"))
     whole("seed", config.seed, 0)
     whole("runner.batch_size", config.runner.batch_size, 1)
     whole("runner.chunk", config.runner.chunk, 1)

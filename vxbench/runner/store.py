@@ -26,7 +26,11 @@ COLUMNS = {
     "value": "float64",  # NaN where the clip cannot be scored
     "reason": "str",  # why it is NaN, or "<kind>: <message>" of a failed clip
     "degenerate": "bool",  # the map was constant
+    "weight": "float64",  # what the clip counts in the mean: its number of frames where a rate is pooled over frames
+    "group": "int64",  # the mean is one over groups; 0 where there is but one
+    "curve": "object",  # list of float, what the value was computed from, or None
 }
+OPTIONAL = {"weight": 1.0, "group": 0, "curve": None}
 
 
 class Store:
@@ -114,8 +118,8 @@ class Picture:
 
 
 def frame(rows: Iterable[dict]) -> pd.DataFrame:
-    """Rows as a table with the store's columns and types."""
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    """Rows as a table with the store's columns and types; a row may lack those of OPTIONAL."""
+    table = pd.DataFrame([OPTIONAL | row for row in rows], columns=list(COLUMNS))
     return table.astype(COLUMNS)
 
 

@@ -51,7 +51,7 @@ def profile_of(config: DictConfig) -> Profile:
         title_line=config.profile.title,
         comparable=config.profile.comparable,
         settings=settings(config),
-        protocol=config.protocol,
+        protocol=config.protocol.name,
         stc_norm=stc.get("norm", "recall"),
         stc_tau=stc.get("tau", 0.5),
     )

@@ -1,0 +1,78 @@
+"""From decoded clips to rows: what a metric is given, and what the store keeps of what it says."""
+
+import numpy as np
+import torch
+from toys import GapFC, seeded
+
+from vxbench.datasets.base import Clip, ClipRef
+from vxbench.explainers import Gradients
+from vxbench.metrics.base import Metric, Scores
+from vxbench.models.classifier import InputSpec
+from vxbench.runner.compute import Computer
+
+REFS = [ClipRef(f"Class/{i}", None, i % 2) for i in range(4)]
+
+
+class Recorder(Metric):
+    """A random number a clip, from its generator; remembers what it was given."""
+
+    keys = ("draw",)
+
+    def __init__(self, calibration=0):
+        self.calibration, self.prepared, self.batches = calibration, [], []
+
+    def prepare(self, classifier, clips):
+        self.prepared.append(clips)
+
+    def __call__(self, classifier, batch, saliency):
+        self.batches.append(batch)
+        draw = torch.stack([torch.rand((), generator=generator) for generator in batch.generators])
+        hot = batch.action.sum(dim=1) if batch.action is not None else torch.ones(len(draw))
+        curve = draw[:, None].expand(-1, 3)
+        return Scores({"draw": draw}, weights={"draw": hot}, groups={"draw": batch.label}, curves={"draw": curve})
+
+
+def decoded(seed, action=None):
+    frames = np.random.default_rng(seed).integers(0, 256, (4, 12, 10, 3), dtype=np.uint8)
+    return Clip(frames, action=action)
+
+
+def computer(**metrics):
+    classifier = seeded(GapFC())
+    classifier.input = InputSpec(4, 12, 10, mean=(114, 115, 116), std=(57, 58, 59))
+    return Computer(classifier, Gradients(), metrics, "cpu", seed=3, target="label")
+
+
+def draws(rows):
+    return dict(zip(rows["clip"], rows.value, strict=True))
+
+
+def test_a_metric_draws_the_same_whatever_else_runs_and_however_clips_are_batched():
+    loaded = [decoded(i) for i in range(4)]
+    together = draws(computer(m=Recorder())(REFS, loaded).rows)
+    second = computer(m=Recorder())
+    alone = draws(second(REFS[2:], loaded[2:]).rows)
+    beside = computer(other=Recorder(), m=Recorder())(REFS, loaded).rows
+    assert alone == {clip: together[clip] for clip in alone}
+    assert draws(beside.iloc[4:]) == together
+    assert draws(beside.iloc[:4]) != together  # metrics share no draws
+    assert len(set(together.values())) == 4
+
+
+def test_weights_groups_and_curves_reach_the_rows():
+    action = np.array([False, True, True, False])
+    rows = computer(m=Recorder())(REFS, [decoded(i, action) for i in range(4)]).rows
+    assert rows.weight.tolist() == [2.0] * 4
+    assert rows.group.tolist() == [0, 1, 0, 1]
+    assert all(curve == [value] * 3 for curve, value in zip(rows.curve, rows.value, strict=True))
+
+
+def test_calibration_clips_are_normalised_and_no_more_than_asked_for():
+    metric, other = Recorder(calibration=2), Recorder()
+    machine = computer(m=metric, other=other)
+    machine.prepare([decoded(i) for i in range(4)])
+    machine(REFS[:1], [decoded(0)])
+    assert not other.prepared
+    [clips] = metric.prepared
+    assert len(clips) == 2
+    assert torch.equal(clips[:1], metric.batches[0].clip)
