@@ -16,7 +16,7 @@ unexport OMP_NUM_THREADS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install mini test lint format smoke train-mini benchmark clean
+.PHONY: help install mini test lint format smoke train-mini docs benchmark clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z0-9_%.-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ reproduce-table%: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## table 1 
 train-mini: $(MINI) ## train the mini profile's models again, into vxbench/models/weights
 	$(BIN)/python scripts/train.py model=r2plus1d
 	$(BIN)/python scripts/train.py model=tsm
+
+docs: $(READY) ## write docs/choices.md from docs/choices.yaml, conf/ and the code
+	$(BIN)/python scripts/docs.py
 
 benchmark: $(READY) ## time the network and what lies outside it
 	$(BIN)/python scripts/benchmark.py $(ARGS)

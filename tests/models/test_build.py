@@ -182,3 +182,22 @@ def test_importing_the_package_imports_neither_mmaction_nor_hydra():
     code = "import sys, vxbench.models; print({'mmaction', 'mmengine', 'hydra', 'decord'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.choice("fep.r2p1d")
+def test_the_other_reading_of_r2plus1d_is_34_layers_on_8_frames_in_the_same_place(conf_dir):
+    def composed(model):
+        with initialize_config_dir(str(conf_dir), version_base="1.3"):
+            return compose("run", [f"model={model}", "profile=paper"]).model
+
+    small, large = composed("r2plus1d"), composed("r2plus1d_34")
+    assert small.key == large.key == "r2plus1d"
+    assert (small.input.frames, small.input.width) == (16, 112)
+    assert (large.input.frames, large.input.width) == (8, 224)
+    small.checkpoint = large.checkpoint = None
+    blocks = [[len(stage) for stage in backbone_stages(instantiate(config))] for config in (small, large)]
+    assert blocks == [[2, 2, 2, 2], [3, 4, 6, 3]]
+
+
+def backbone_stages(classifier):
+    return [classifier.get_submodule(f"recognizer.backbone.layer{i}") for i in (1, 2, 3, 4)]

@@ -26,6 +26,7 @@ def build_classifier(
     key: str = "model",
     display: str | None = None,
     cam_layer: str | None = None,
+    stages: Sequence[Mapping[str, Sequence[str]]] = (),
     seed: int = 0,
 ) -> Classifier:
     """A classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
@@ -50,6 +51,7 @@ def build_classifier(
         key=key,
         display=display,
         cam_layer=cam_layer,
+        stages=stages,
         checkpoint=None if source is None else str(checkpoint),
         checkpoint_digest=None if source is None else digest(source),
     )

@@ -1,6 +1,6 @@
 """The one calling convention of all classifiers: clip (B, 3, T, H, W) in, logits (B, K) out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -53,7 +53,8 @@ class Classifier(nn.Module):
     forward takes float32 clips normalised by input.mean and input.std; `to_clip` makes them.
 
     key, display: its names in results and in tables. cam_layer: the dotted name of the layer that Grad-CAM
-    reads (`classifier.get_submodule(classifier.cam_layer)`), or None. checkpoint: where the weights came
+    reads (`classifier.get_submodule(classifier.cam_layer)`), or None. stages: [{name: [dotted names of modules]}, ...]
+    from the head down, as the sanity check randomises them. checkpoint: where the weights came
     from, None if they are random; checkpoint_digest: their short SHA-256.
     """
 
@@ -67,6 +68,7 @@ class Classifier(nn.Module):
         key: str = "model",
         display: str | None = None,
         cam_layer: str | None = None,
+        stages: Sequence[Mapping[str, Sequence[str]]] = (),
         checkpoint: str | None = None,
         checkpoint_digest: str | None = None,
     ):
@@ -77,6 +79,7 @@ class Classifier(nn.Module):
         self.key = key
         self.display = display or key
         self.cam_layer = cam_layer
+        self.stages = stages
         self.checkpoint = checkpoint
         self.checkpoint_digest = checkpoint_digest
         self.is_2d = type(recognizer).__name__ == "Recognizer2D"
@@ -110,3 +113,6 @@ class Classifier(nn.Module):
         layers = dict(self.named_modules())
         if self.cam_layer is not None and self.cam_layer not in layers:
             raise UserError(f"{self.key}: model.cam_layer = {self.cam_layer} is not a layer of the network")
+        for name in (name for stage in self.stages for names in stage.values() for name in names):
+            if name not in layers:
+                raise UserError(f"{self.key}: model.stages names {name}, which is not a layer of the network")

@@ -32,7 +32,8 @@ class Cell:
 def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str) -> Cell:
     """The cell a composed config describes.
 
-    choices: the group options chosen, for the names. weights, data: digests of the checkpoint and of the annotation,
+    choices: the group options chosen, for the names; a model is named by its key, so that variants of one model take
+    its place in a table. weights, data: digests of the checkpoint and of the annotation,
     so that retrained weights or other data make another cell.
     """
     parts = {name: _resolved(config[name]) for name in ("model", "dataset", "explainer", "metric")}
@@ -45,7 +46,7 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
         "seed": config.seed,
         "maths": MATHS_VERSION,
     }
-    return Cell(choices["model"], choices["dataset"], choices["explainer"], identity)
+    return Cell(config.model.key, choices["dataset"], choices["explainer"], identity)
 
 
 def _resolved(node: DictConfig) -> Any:
