@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vxbench.errors import OutOfRange
@@ -29,6 +29,7 @@ def example():
     return saliency, boxes
 
 
+@pytest.mark.choice("stc.norm")
 @pytest.mark.parametrize(
     ("norm", "expected"),
     [("recall", 100 * 4 / 8), ("precision", 100 * 4 / 6), ("iou", 100 * 4 / 10), ("count", 4)],
@@ -48,6 +49,7 @@ def some_boxes(seed, clips=2):
     return boxes, torch.rand(clips, T, H, W, generator=generator)
 
 
+@pytest.mark.identity(25)
 @given(st.integers(0, 2**31))
 def test_a_map_of_ones_recalls_every_box(seed):
     boxes, saliency = some_boxes(seed)
@@ -56,6 +58,7 @@ def test_a_map_of_ones_recalls_every_box(seed):
     assert scores["area_above_tau"].tolist() == [100, 100]
 
 
+@pytest.mark.identity(25)
 @given(st.integers(0, 2**31), st.floats(0.01, 1), st.sampled_from(NORMS))
 def test_the_boxes_as_a_map_are_perfect_at_every_tau(seed, tau, norm):
     boxes, _ = some_boxes(seed)
@@ -64,6 +67,7 @@ def test_the_boxes_as_a_map_are_perfect_at_every_tau(seed, tau, norm):
     assert torch.equal(stc, expected)
 
 
+@pytest.mark.identity(25)
 @given(st.integers(0, 2**31))
 def test_recall_does_not_rise_with_tau(seed):
     boxes, saliency = some_boxes(seed)
@@ -81,6 +85,7 @@ def test_ranges_and_order(seed):
     assert (scores["iou"] <= scores["precision"]).all()
 
 
+@pytest.mark.identity(24)
 def test_monotone_maps_of_the_saliency_change_it(example):
     saliency, boxes = example
     assert score(saliency, boxes)["stc"] == 50
@@ -94,6 +99,88 @@ def test_a_map_below_tau_scores_zero(norm, example):
     scores = score(torch.zeros_like(saliency), boxes, norm=norm)
     assert scores["stc"] == 0
     assert scores["area_above_tau"] == 0
+
+
+def scores_slowly(saliency, boxes, norm, tau):
+    """Both keys of one clip (T, H, W), voxel by voxel."""
+    both = hot = boxed = above = 0
+    for t in range(len(boxes)):
+        for o, s in zip(boxes[t].flatten().tolist(), saliency[t].flatten().tolist(), strict=True):
+            above += s >= tau
+            boxed += o
+            both += o and s >= tau
+            hot += s >= tau and bool(boxes[t].any())
+    whole = {"recall": boxed, "precision": hot, "iou": boxed + hot - both, "count": 100}[norm]
+    return 100 * both / whole if whole else 0.0, 100 * above / saliency.numel()
+
+
+@pytest.mark.choice("stc.norm")
+@pytest.mark.choice("stc.tau")
+@settings(max_examples=40)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from([(3, 4, 5), (1, 7, 3), (5, 3, 11)]),
+    st.sampled_from(NORMS),
+    st.sampled_from([0.0, 0.25, 0.5, 0.77, 1.0]),
+)
+def test_scores_agree_with_a_plain_loop_in_float64(seed, shape, norm, tau):
+    generator = torch.Generator().manual_seed(seed)
+    saliency = torch.rand(3, *shape, generator=generator, dtype=torch.float64)
+    boxes = (torch.rand(3, *shape, generator=generator) < 0.3) & (
+        torch.rand(3, shape[0], 1, 1, generator=generator) < 0.7
+    )
+    scores = score(saliency, boxes, norm=norm, tau=tau)
+    for i in range(3):
+        stc, area = scores_slowly(saliency[i], boxes[i], norm, tau)
+        if boxes[i].any():
+            assert scores["stc"][i].item() == pytest.approx(stc, rel=1e-6)
+        else:
+            assert torch.isnan(scores["stc"][i])
+        assert scores["area_above_tau"][i].item() == pytest.approx(area, rel=1e-6)
+
+
+@pytest.mark.choice("stc.norm")
+def test_recall_is_the_default_and_the_norm_leaves_the_area_alone(example):
+    by_norm = {norm: score(*example, norm=norm) for norm in NORMS}
+    assert score(*example)["stc"] == by_norm["recall"]["stc"]
+    assert len({scores["stc"].item() for scores in by_norm.values()}) == len(NORMS)
+    assert len({scores["area_above_tau"].item() for scores in by_norm.values()}) == 1
+
+
+@pytest.mark.choice("stc.tau")
+@pytest.mark.parametrize(("tau", "stc", "area"), [(0.2, 100, 100), (0.5, 50, 100 * 11 / 60), (0.6, 0, 100 * 5 / 60)])
+def test_tau_changes_what_is_hot(tau, stc, area, example):
+    """A voxel at tau counts. The default is .5."""
+    scores = score(*example, tau=tau)
+    assert scores["stc"].item() == stc
+    assert scores["area_above_tau"].item() == pytest.approx(area)
+    if tau == 0.5:
+        assert score(*example)["stc"] == scores["stc"]
+
+
+@pytest.mark.parametrize(("level", "stc"), [(0.0, 0), (0.49, 0), (0.5, 100), (1.0, 100)])
+def test_a_constant_map_is_scored(level, stc, example):
+    saliency, boxes = example
+    scores = score(torch.full_like(saliency, level), boxes)
+    assert scores["stc"].item() == stc
+    assert scores.reasons == {}
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+def test_a_map_that_is_not_finite_is_refused(bad, example):
+    saliency, boxes = example
+    saliency[0, 2, 0, 0] = float(bad)
+    with pytest.raises(ValueError, match=r"^saliency holds NaN or infinity$"):
+        score(saliency, boxes)
+
+
+@pytest.mark.identity(30)
+def test_a_batch_of_8_is_8_clips():
+    boxes, saliency = some_boxes(0, 8)
+    together = score(saliency, boxes)
+    for key in ("stc", "area_above_tau"):
+        alone = torch.cat([score(saliency[i : i + 1], boxes[i : i + 1])[key] for i in range(8)])
+        assert torch.equal(alone, together[key])
 
 
 def test_a_clip_without_a_box_is_not_scored_and_says_why(example):

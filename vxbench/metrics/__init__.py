@@ -2,14 +2,26 @@
 
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.consistency import SpatiotemporalConsistency
+from vxbench.metrics.curves import DeletionCurve, DeletionInsertion
 from vxbench.metrics.faithfulness import DropInConfidence, ExplanationAccuracy, Faithfulness
+from vxbench.metrics.pointing import SpatialPointingGame, TemporalPointingGame
+from vxbench.metrics.preservation import MinimumPreservationRatio
+from vxbench.metrics.sanity import SanityCheck
+from vxbench.metrics.timing import GenerationTime
 
 __all__ = [
     "Batch",
+    "DeletionCurve",
+    "DeletionInsertion",
     "DropInConfidence",
     "ExplanationAccuracy",
     "Faithfulness",
+    "GenerationTime",
     "Metric",
+    "MinimumPreservationRatio",
+    "SanityCheck",
     "Scores",
+    "SpatialPointingGame",
     "SpatiotemporalConsistency",
+    "TemporalPointingGame",
 ]

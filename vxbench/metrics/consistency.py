@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.inputs import finite
 from vxbench.ranges import one_of, within
 
 NO_BOXES = "no boxes"
@@ -40,7 +41,7 @@ class SpatiotemporalConsistency(Metric):
 
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
         """Each key (B,). stc is NaN where there is no box to agree with."""
-        hot = saliency >= self.tau
+        hot = finite(saliency) >= self.tau
         area = 100 * hot.flatten(1).float().mean(dim=1)
         if batch.boxes is None:
             stc, reasons = torch.full_like(area, torch.nan), dict.fromkeys(range(len(hot)), NO_BOXES)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vxbench.explainers.base import in_chunks, probabilities, untouched
 from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.inputs import finite
 from vxbench.ranges import above, one_of, whole
 
 OPERATORS = ("blur", "fade", "product")
@@ -52,11 +53,12 @@ class Faithfulness(Metric):
 
         with torch.no_grad(), untouched(classifier):
             before = in_chunks(partial(probabilities, classifier), self.chunk, batch.clip)
-            after = in_chunks(on_explained, self.chunk, batch.clip, saliency)
+            after = in_chunks(on_explained, self.chunk, batch.clip, finite(saliency))
         return self._scores(before, after, batch.label)
 
     def explained(self, clip: Tensor, saliency: Tensor) -> Tensor:
-        """X_e, (B, 3, T, H, W)."""
+        """X_e, (B, 3, T, H, W), as precise as the clip."""
+        saliency = saliency.to(clip)
         if self.operator == "product":
             return clip * saliency[:, None]
         return Pyramid(clip, kind=self.operator, levels=self.levels, max_sigma=self.max_sigma).apply(saliency)

@@ -38,8 +38,8 @@ class Choice:
 
     key: str
     about: str
-    at: str
     options: dict[Any, str]
+    at: str | None = None
     given: tuple[str, ...] = ()
     other: bool = False
 
@@ -62,17 +62,19 @@ def read(path: Path) -> list[Choice]:
     """The choices of a YAML file, in its order."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [
-        Choice(key, e["about"], e["at"], e["options"], tuple(e.get("with", ())), e.get("other", False))
+        Choice(key, e["about"], e["options"], e.get("at"), tuple(e.get("with", ())), e.get("other", False))
         for key, e in entries.items()
     ]
 
 
 def problems(choice: Choice) -> list[str]:
     """What the choice's line says and conf/ or the code denies."""
+    if choice.at is None:
+        return []
     found = []
     if choice.default != next(iter(choice.options)):
         found.append(f"{choice.key}: conf has {choice.at} = {choice.default}, which is not its first option")
-    accepted = accepted_by_code(choice)
+    accepted = None if choice.other else accepted_by_code(choice)
     if accepted and set(accepted) != {str(option) for option in choice.options}:
         found.append(f"{choice.key}: the code accepts {', '.join(accepted)}; the line says {list(choice.options)}")
     return found
@@ -99,7 +101,8 @@ def markdown(choices: list[Choice], sources: str) -> str:
         options = [f"`{_said(value)}` {_cell(source)}" for value, source in choice.options.items()]
         options[0] = f"**{options[0].split('` ')[0]}`** {options[0].split('` ', 1)[1]}"
         others = "other values" if choice.other else ""
-        where = f"`{choice.at}`" + (f" with `{' '.join(choice.given)}`" if choice.given else "")
+        where = f"`{choice.at}`" if choice.at else "the model's configuration"
+        where += f" with `{' '.join(choice.given)}`" if choice.given else ""
         lines.append(f"| **{choice.key}** {choice.about} | {where} | {'<br>'.join(options)} | {others} |")
     return "\n".join(lines) + "\n"
 

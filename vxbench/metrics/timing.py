@@ -1,0 +1,69 @@
+"""How long an explanation takes."""
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from vxbench.explainers.base import Explainer
+from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.rerun import alone, explain
+from vxbench.ranges import whole
+
+NOT_TIMED = "only the first {} clips are timed"
+
+
+class GenerationTime(Metric):
+    """seconds: wall time of one explanation, the clip alone in the network's batch, its device synchronised.
+
+    All that the explainer does is counted (flow, masks, aggregation); loading and normalising the clip are not. The
+    map that is scored beside it plays no part.
+
+    explainer: run anew for every clip, each on a generator in its seeded state.
+    warmup: runs on the first clip this metric meets, not counted: the device allocates and chooses its kernels.
+    clips: how many clips are timed, the first that come; None for all.
+
+    Source: AOSA (Uchiyama et al.), Table V.
+    """
+
+    keys = ("seconds",)
+
+    def __init__(self, explainer: Explainer, warmup: int = 3, clips: int | None = None):
+        self.explainer = explainer
+        self.warmup = whole("warmup", warmup, 0)
+        self.clips = clips if clips is None else whole("clips", clips, 1)
+        self._timed = 0
+        self._warm = False
+
+    def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
+        """(B,) seconds, NaN for clips beyond those to be timed."""
+        count = len(batch.clip) if self.clips is None else min(len(batch.clip), self.clips - self._timed)
+        seconds = torch.full((len(batch.clip),), torch.nan, dtype=torch.float64)
+        if count:
+            self._warm_up(classifier, alone(batch, 0))
+        for index in range(count):
+            seconds[index] = self._seconds(classifier, alone(batch, index))
+        self._timed += count
+        reasons = dict.fromkeys(range(count, len(seconds)), NOT_TIMED.format(self.clips))
+        return Scores({"seconds": seconds}, {"seconds": reasons} if reasons else None)
+
+    def _warm_up(self, classifier: nn.Module, one: Batch) -> None:
+        if not self._warm:
+            for _ in range(self.warmup):
+                explain(self.explainer, classifier, one)
+            self._warm = True
+
+    def _seconds(self, classifier: nn.Module, one: Batch) -> float:
+        synchronise(one.clip.device)
+        began = time.perf_counter()
+        explain(self.explainer, classifier, one)
+        synchronise(one.clip.device)
+        return time.perf_counter() - began
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until all work queued on the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    else:
+        torch.get_device_module(device).synchronize()
