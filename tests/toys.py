@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vxbench.models.vgg16lstm import ReLULSTM
+
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_MEAN, GOLDEN_STD = (0.43216, 0.39467, 0.37645), (0.22803, 0.22145, 0.21699)
 GOLDEN_TARGET = {"big": 3, "small0": 8, "small1": 6}
@@ -87,6 +89,55 @@ class Everything(nn.Module):
 
     def forward(self, clip):
         return self.fc(self.dropout(self.layer(self.stem(clip)).mean(dim=(2, 3, 4))))
+
+
+class EverythingRNN(nn.Module):
+    """The same on every frame, and a ReLU-LSTM over the frames: gives probabilities, as VGG16LSTM."""
+
+    outputs = "probs"
+
+    def __init__(self, classes: int = 4):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True))
+        self.layer = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.dropout = nn.Dropout(0.5)
+        self.fc = nn.Linear(8, 7)
+        self.lstm = ReLULSTM(7, 6)
+        self.fc8 = nn.Linear(6, classes)
+
+    def frame_features(self, frames):
+        return self.fc(self.dropout(self.layer(self.stem(frames)).mean(dim=(2, 3)))).relu()
+
+    def forward(self, clip):
+        frames = clip.transpose(1, 2)
+        features = self.frame_features(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        h = c = features.new_zeros(len(features), self.lstm.hidden)
+        steps = []
+        for x in features.unbind(dim=1):
+            h, c = self.lstm(x, h, c)
+            steps.append(self.fc8(h).softmax(dim=1))
+        return torch.stack(steps).mean(dim=0)
+
+
+class EverythingAttention(nn.Module):
+    """One block of divided space-time attention over patches of 4 x 4 pixels, and dropout."""
+
+    def __init__(self, classes: int = 4):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 8, (1, 4, 4), stride=(1, 4, 4)))
+        self.time = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.layer = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.dropout = nn.Dropout(0.5)
+        self.fc = nn.Linear(8, classes)
+
+    def forward(self, clip):
+        x = self.stem(clip).flatten(3).permute(0, 3, 2, 1)  # (B, P, T, 8)
+        rows = x.flatten(0, 1)
+        x = x + self.time(rows, rows, rows)[0].view_as(x)
+        tokens = x.transpose(1, 2).flatten(0, 1)
+        tokens = torch.cat([tokens.new_ones(len(tokens), 1, 8), tokens], dim=1)
+        tokens = tokens + self.layer(tokens, tokens, tokens)[0]
+        return self.fc(self.dropout(tokens[:, 0]).unflatten(0, (len(clip), -1)).mean(dim=1))
 
 
 def tiny_a(inplace: bool = False) -> TinyA:

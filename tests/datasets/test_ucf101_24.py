@@ -203,7 +203,8 @@ def test_the_boxes_are_those_of_all_tubes_or_of_the_last_alone(copy):
     entries = pickle.loads((copy / ANNOTATION).read_bytes())
     ref = opened(copy).clips[0]
     before = opened(copy).load(ref)
-    entries[ref.id]["annotations"].append({"sf": 0, "ef": 9, "boxes": np.array([[0, 0, 20, 20]] * 9), "label": ref.label})
+    corner = {"sf": 0, "ef": 9, "boxes": np.array([[0, 0, 20, 20]] * 9), "label": ref.label}
+    entries[ref.id]["annotations"].append(corner)
     (copy / ANNOTATION).write_bytes(pickle.dumps(entries))
     union, last = (opened(copy, boxes=boxes).load(ref) for boxes in ("union", "last"))
     default = opened(copy).load(ref)

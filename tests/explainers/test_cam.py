@@ -1,10 +1,11 @@
 import pytest
 import torch
+from scipy.ndimage import zoom
 from torch import nn
 from toys import GOLDEN_TARGET, FrameWise, GapFC, clips, golden, golden_clip, seeded, tiny_a
 
 from vxbench.errors import NotApplicable, OutOfRange, UserError
-from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, activation_and_gradient, enlarge_in_time
+from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, SaliencyTubes, activation_and_gradient, enlarge_in_time
 from vxbench.explainers.normalise import normalise
 
 SHAPE = (2, 3, 6, 8, 10)
@@ -16,6 +17,7 @@ def features(model, clip):
         return model.features(clip)
 
 
+@pytest.mark.identity(15)
 @pytest.mark.parametrize("weights", ["per_step", "global"])
 def test_on_pooling_and_one_linear_layer_the_weights_are_the_head_s(weights):
     """G = W_yk / (T' h w) everywhere, so S = ReLU(sum_k W_yk A_k) / (T' h w) under both weightings."""
@@ -26,6 +28,7 @@ def test_on_pooling_and_one_linear_layer_the_weights_are_the_head_s(weights):
     torch.testing.assert_close(GradCAM("features", weights).coarse_map(model, clip, TARGET), expected)
 
 
+@pytest.mark.identity(16)
 def test_with_one_time_step_both_weightings_agree():
     model, clip = seeded(GapFC(stride_t=8)), clips(*SHAPE)
     assert features(model, clip).shape[2] == 1
@@ -33,13 +36,33 @@ def test_with_one_time_step_both_weightings_agree():
     torch.testing.assert_close(*maps)
 
 
-def test_with_several_time_steps_the_weightings_differ():
-    """Guards the test above: on layer1 of TinyA the gradient changes over time."""
-    model, clip = tiny_a(), golden_clip("small0")
-    maps = [GradCAM("layer1", w).coarse_map(model, clip, torch.tensor([8])) for w in ("per_step", "global")]
+@pytest.mark.choice("cam.weights")
+@pytest.mark.parametrize("name", ["small0", "big"])
+def test_global_weights_are_the_mean_over_time_of_those_per_step(name):
+    """On layer1 of TinyA the gradient changes over time, so the maps differ too."""
+    model, clip, target = tiny_a(), golden_clip(name), torch.tensor([GOLDEN_TARGET[name]])
+    per_step, whole = (GradCAM("layer1", w) for w in ("per_step", "global"))
+    a, g = activation_and_gradient(model, "layer1", clip, target)
+    steps = per_step.channel_weights(a, g, False)
+    assert steps.shape[2] == clip.shape[2]
+    torch.testing.assert_close(whole.channel_weights(a, g, False), steps.mean(dim=2, keepdim=True))
+    maps = [explainer.coarse_map(model, clip, target) for explainer in (per_step, whole)]
     assert (maps[0] - maps[1]).abs().max() > 0.01 * maps[1].max()
 
 
+@pytest.mark.choice("cam.layer")
+def test_each_layer_has_a_map_of_its_own_resolution():
+    """And deeper layers give coarser maps of the same clip; enlarged, all have the clip's size."""
+    model, clip, target = tiny_a(), golden_clip("small0"), torch.tensor([8])
+    layers = ("layer1", "layer2", "layer3")
+    coarse = [GradCAM(layer).coarse_map(model, clip, target).shape[1:] for layer in layers]
+    assert coarse == [(8, 28, 28), (4, 14, 14), (4, 14, 14)]
+    maps = [normalise(GradCAM(layer)(model, clip, target), "minmax")[0] for layer in layers]
+    assert all(m.shape == (1, 8, 56, 56) for m in maps)
+    assert (maps[1] - maps[2]).abs().max() > 0.1
+
+
+@pytest.mark.identity(16)
 def test_rescaling_the_score_leaves_the_normalised_map():
     model, clip = seeded(GapFC()), clips(*SHAPE)
     before = normalise(GradCAM("features")(model, clip, TARGET), "minmax")[0]
@@ -148,6 +171,24 @@ def test_bilinear_puts_cells_at_their_centres():
     torch.testing.assert_close(pixels, coarse[..., :2, :2].mean(dim=(-2, -1)))
 
 
+@pytest.mark.choice("cam.upsample")
+@pytest.mark.parametrize("explainer", [GradCAM, GradCAMPlusPlus, SaliencyTubes])
+def test_upsample_changes_how_a_frame_s_cells_are_joined(explainer):
+    """Time is enlarged as ever: both repeat the same steps, and each frame is scipy's enlargement of its cells."""
+    model, clip = seeded(GapFC()).double(), clips(*SHAPE, dtype=torch.float64)
+    linear, spline = (explainer("features", upsample=way) for way in ("bilinear", "spline3"))
+    coarse = linear.coarse_map(model, clip, TARGET)
+    assert torch.equal(spline.coarse_map(model, clip, TARGET), coarse)
+    got = spline(model, clip, TARGET)
+    for b in range(2):
+        for t in range(6):
+            expected = torch.from_numpy(zoom(coarse[b, t // 2].numpy(), 2, order=3))
+            if explainer is not SaliencyTubes:  # whose maps may be negative
+                expected = expected.clamp(min=0)
+            torch.testing.assert_close(got[b, t], expected.float(), rtol=1e-5, atol=1e-6 * coarse.abs().max().item())
+    assert (linear(model, clip, TARGET) - got).abs().max() > 0.01 * got.max()
+
+
 def test_spline_keeps_corners_and_stays_above_zero():
     model, clip = seeded(GapFC(stride_t=1)), clips(*SHAPE)
     coarse = GradCAM("features").coarse_map(model, clip, TARGET)
@@ -160,15 +201,33 @@ def test_spline_keeps_corners_and_stays_above_zero():
     assert fine.min() == 0
 
 
-def test_norm_frame_stretches_every_frame():
+@pytest.mark.choice("cam.norm")
+@pytest.mark.parametrize("explainer", [GradCAM, GradCAMPlusPlus, SaliencyTubes])
+def test_norm_frame_stretches_every_frame(explainer):
     model, clip = seeded(GapFC()), clips(*SHAPE)
-    frames = GradCAM("features", norm="frame")(model, clip, TARGET).flatten(2)
-    whole = GradCAM("features")(model, clip, TARGET).flatten(2)
+    frames = explainer("features", norm="frame")(model, clip, TARGET).flatten(2)
+    whole = explainer("features")(model, clip, TARGET).flatten(2)
+    low, high = whole.amin(2, keepdim=True), whole.amax(2, keepdim=True)
+    torch.testing.assert_close(frames * (high - low) + low, whole)
     alive = whole.amax(2) > whole.amin(2)
     assert alive.any()
     assert (frames.amax(2)[alive] == 1).all()
     assert (frames.amin(2) == 0).all()
-    assert (whole.amax(2) < 1).all()
+    assert (whole.amax(2) != 1).all()
+
+
+@pytest.mark.identity(30)
+@pytest.mark.parametrize("network", [GapFC, FrameWise])
+@pytest.mark.parametrize("explainer", [GradCAM, GradCAMPlusPlus])
+@pytest.mark.parametrize("options", [{}, {"norm": "frame", "upsample": "spline3", "score": "prob"}])
+def test_a_batch_is_its_clips(network, explainer, options):
+    model, clip = seeded(network()).double(), clips(8, *SHAPE[1:], dtype=torch.float64)
+    target = torch.arange(8) % 4
+    together = explainer("features", **options)(model, clip, target)
+    torch.testing.assert_close(explainer("features", **options, chunk=3)(model, clip, target), together)
+    for i in range(8):
+        alone = explainer("features", **options)(model, clip[i : i + 1], target[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone)
 
 
 # What does not fit.
@@ -206,7 +265,7 @@ def test_a_layer_without_a_map_is_not_applicable(explainer, layer, reason):
         explainer(layer)(seeded(Odd()), clips(*SHAPE), TARGET)
 
 
-@pytest.mark.parametrize("option", ["weights", "upsample", "norm", "score"])
+@pytest.mark.parametrize("option", ["weights", "upsample", "norm", "score", "token_order"])
 def test_a_wrong_option_is_named(option):
     with pytest.raises(OutOfRange, match=f"{option} = typo is not one of"):
         GradCAM("features", **{option: "typo"})

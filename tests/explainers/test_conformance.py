@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
-from toys import Everything, clips, seeded
+from toys import Everything, EverythingAttention, EverythingRNN, clips, seeded
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "explainer").glob("*.yaml"))
@@ -20,6 +20,13 @@ FEW = {"iterations": 2, "core_start": 0, "steps": 4, "samples": 4, "masks": 8}  
 TOY = {
     "model": {"key": "toy", "cam_layer": "layer", "input": {"mean": [114, 115, 116], "std": [57, 58, 59]}},
     "table": {"settings": {"sigma": 5}},  # perturbation methods: a smaller kernel, for speed
+}
+# Explainers that mean something on a special kind of network only.
+NETWORKS = {"eb_r": EverythingRNN, "eb_r_contrastive": EverythingRNN, "attention_rollout": EverythingAttention}
+SETTINGS = {
+    EverythingRNN: {"layer": "layer"},
+    EverythingAttention: {"temporal": "time", "spatial": "layer", "grid": [5, 7]},
+    Everything: {},
 }
 
 T, H, W = 8, 20, 28  # all different; the feature maps are 4 x 10 x 14
@@ -33,13 +40,14 @@ def build(name: str, chunk: int = 64):
     config = OmegaConf.merge(config, TOY, {"runner": {"chunk": chunk}})
     for key in FEW.keys() & config.explainer.keys():
         config.explainer[key] = FEW[key]
+    config.explainer.update(SETTINGS[NETWORKS.get(name, Everything)])
     return instantiate(config.explainer)
 
 
 @pytest.fixture
-def model():
+def model(name):
     """In part training, in part frozen, one gradient left over: a state that is easily disturbed."""
-    model = seeded(Everything())
+    model = seeded(NETWORKS.get(name, Everything)())
     model.layer.train()
     model.stem[0].weight.requires_grad_(False)
     model.fc.bias.grad = torch.ones_like(model.fc.bias)
@@ -140,7 +148,8 @@ def test_a_clip_does_not_feel_its_batch(name, model, clip, boxes):
 def test_chunk_bounds_what_the_network_sees_and_changes_no_result(name, model, clip, boxes):
     model, clip, seen = model.double(), clip.double(), []
     expected = run(build(name), model, clip, boxes)
-    model.stem[0].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    frames = T if isinstance(model, EverythingRNN) else 1  # rows of its stem's input that one clip makes
+    model.stem[0].register_forward_pre_hook(lambda module, args: seen.append(len(args[0]) / frames))
     assert_same(run(build(name, chunk=2), model, clip, boxes), expected)  # 2 does not divide the 3 clips
     assert max(seen, default=0) <= 2
 

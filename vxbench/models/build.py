@@ -27,6 +27,7 @@ def build_classifier(
     display: str | None = None,
     cam_layer: str | None = None,
     stages: Sequence[Mapping[str, Sequence[str]]] = (),
+    attention: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Classifier:
     """A classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
@@ -52,6 +53,7 @@ def build_classifier(
         display=display,
         cam_layer=cam_layer,
         stages=stages,
+        attention=attention,
         checkpoint=None if source is None else str(checkpoint),
         checkpoint_digest=None if source is None else digest(source),
     )

@@ -54,7 +54,8 @@ class Classifier(nn.Module):
 
     key, display: its names in results and in tables. cam_layer: the dotted name of the layer that Grad-CAM
     reads (`classifier.get_submodule(classifier.cam_layer)`), or None. stages: [{name: [dotted names of modules]}, ...]
-    from the head down, as the sanity check randomises them. checkpoint: where the weights came
+    from the head down, as the sanity check randomises them. attention: {temporal, spatial: patterns of the names of its
+    attention modules}, or None. checkpoint: where the weights came
     from, None if they are random; checkpoint_digest: their short SHA-256.
     """
 
@@ -69,6 +70,7 @@ class Classifier(nn.Module):
         display: str | None = None,
         cam_layer: str | None = None,
         stages: Sequence[Mapping[str, Sequence[str]]] = (),
+        attention: Mapping[str, str] | None = None,
         checkpoint: str | None = None,
         checkpoint_digest: str | None = None,
     ):
@@ -80,6 +82,7 @@ class Classifier(nn.Module):
         self.display = display or key
         self.cam_layer = cam_layer
         self.stages = stages
+        self.attention = attention
         self.checkpoint = checkpoint
         self.checkpoint_digest = checkpoint_digest
         self.is_2d = type(recognizer).__name__ == "Recognizer2D"

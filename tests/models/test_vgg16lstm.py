@@ -1,0 +1,239 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from toys import clips
+
+from vxbench.errors import OutOfRange, UserError
+from vxbench.explainers.base import class_score, input_gradient, probabilities
+from vxbench.models.vgg16lstm import VGG16LSTM, ReLULSTM
+
+SIZE = (17, 10)
+SMALL = {"num_classes": 5, "channels": (3, 4), "convs": (1, 2), "fc": 6, "hidden": 4, "size": SIZE}
+
+
+def small(seed=0, **settings) -> VGG16LSTM:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return VGG16LSTM(**SMALL | settings).double().eval()
+
+
+def some_clips(count=2, frames=3, size=SIZE, seed=0):
+    return clips(count, 3, frames, *size, seed=seed, dtype=torch.float64)
+
+
+def plain(model: VGG16LSTM, clip: torch.Tensor) -> np.ndarray:
+    """The network as the papers draw it, frame by frame, the LSTM in numpy on its state dict."""
+    state = model.state_dict()
+    w = {name: value.numpy() for name, value in state.items()}
+    h = c = np.zeros((len(clip), model.lstm.hidden))
+    steps = []
+    for frame in clip.unbind(dim=2):
+        x = frame
+        for block, names in enumerate((("conv1_1",), ("conv2_1", "conv2_2")), start=1):
+            for name in names:
+                x = F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], padding=1).clamp(min=0)
+            assert getattr(model, f"pool{block}").kernel_size == 2
+            x = F.max_pool2d(x, 2)
+        x = x.reshape(len(clip), -1).numpy()
+        for name in ("fc6", "fc7"):
+            x = np.maximum(x @ w[f"{name}.weight"].T + w[f"{name}.bias"], 0)
+        gates = x @ w["lstm.fc_x.weight"].T + w["lstm.fc_x.bias"] + h @ w["lstm.fc_h.weight"].T
+        i, f, o, g = np.split(gates, 4, axis=1)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        c = f * c + i * np.maximum(g, 0)
+        h = o * np.maximum(c, 0)
+        score = np.exp(h @ w["fc8.weight"].T + w["fc8.bias"])
+        steps.append(score / score.sum(axis=1, keepdims=True))
+    return np.mean(steps, axis=0)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_forward_is_the_network_drawn_frame_by_frame(seed, frames):
+    model, clip = small(seed), some_clips(frames=frames, seed=seed)
+    with torch.no_grad():
+        found = model(clip)
+    np.testing.assert_allclose(found.numpy(), plain(model, clip), rtol=1e-11)
+    assert (found[0] - found[1]).abs().max() > 1e-6
+
+
+def test_it_gives_probabilities_and_says_so():
+    model, clip, target = small(), some_clips(), torch.tensor([1, 3])
+    assert model.outputs == "probs"
+    output = model(clip)
+    torch.testing.assert_close(output.sum(dim=1), torch.ones(2).double())
+    assert torch.equal(probabilities(model, clip), output)
+    for score in ("logit", "prob"):
+        assert torch.equal(class_score(model, clip, target, score), output[[0, 1], target])
+
+
+def test_a_clip_does_not_feel_its_batch():
+    model, clip = small(), some_clips(3)
+    together = model(clip)
+    for i in range(3):
+        torch.testing.assert_close(model(clip[i : i + 1]), together[i : i + 1])
+
+
+def test_the_order_of_the_frames_matters():
+    model, clip = small(), some_clips()
+    assert (model(clip) - model(clip.flip(2))).abs().max() > 1e-6
+
+
+def test_detach_changes_gradients_and_no_output():
+    """With it the last step's probabilities reach the last frame alone."""
+    clip = some_clips()
+    models = [small(detach=detach) for detach in (True, False)]
+    assert torch.equal(models[0](clip), models[1](clip))
+    reached = []
+    for model in models:
+        frames = clip.clone().requires_grad_()
+        features = model.frame_features(frames.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 3))
+        last = model.hidden_states(features)[-1].sum()
+        reached.append(torch.autograd.grad(last, frames)[0].abs().sum((0, 1, 3, 4)) > 0)
+    assert reached[0].tolist() == [False, False, True]
+    assert reached[1].tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_gradients_reach_every_frame_and_every_weight(detach):
+    model, clip = small(3, detach=detach), some_clips()
+    gradient = input_gradient(model, clip, torch.tensor([1, 3]))
+    assert (gradient.abs().sum((1, 3, 4)) > 0).all()
+    model(clip)[:, 0].log().sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in model.parameters())
+
+
+def test_the_gradient_is_the_output_s_slope():
+    model, clip, target = small(3, detach=False), some_clips(), torch.tensor([1, 3])
+    direction, step = some_clips(seed=7), 1e-6
+    ahead, behind = (class_score(model, clip + sign * step * direction, target) for sign in (1, -1))
+    slope = (ahead - behind) / (2 * step)
+    found = (input_gradient(model, clip, target) * direction).sum((1, 2, 3, 4))
+    torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-9)
+
+
+def test_dropout_acts_in_training_only():
+    model, clip = small(), some_clips()
+    expected = model(clip)
+    assert torch.equal(model(clip), expected)
+    model.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        assert not torch.equal(model(clip), model(clip))
+    assert torch.equal(small(dropout=0).train()(clip), expected)
+
+
+def test_it_learns():
+    """From its own initial weights: two clips, two classes, a few steps."""
+    model, clip, target = small(1, dropout=0, fc=16, hidden=8), some_clips(), torch.tensor([0, 1])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(60):
+        loss = F.nll_loss(model(clip).log(), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 < 1 < losses[0]
+
+
+WIDTHS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512), 5: (512, 512, 512)}
+
+
+def test_full_size_is_torchvision_s_vgg16_up_to_fc7_and_the_released_head():
+    """13 convolutions and 25088 -> 4096 -> 4096 as in torchvision's vgg16, then the release's LSTM and fc8."""
+    with torch.device("meta"):
+        model = VGG16LSTM(101)
+    expected, width = {}, 3
+    for block, widths in WIDTHS.items():
+        for i, wide in enumerate(widths, start=1):
+            expected[f"conv{block}_{i}.weight"], expected[f"conv{block}_{i}.bias"] = (wide, width, 3, 3), (wide,)
+            width = wide
+    for name, shape in (("fc6", (4096, 512 * 7 * 7)), ("fc7", (4096, 4096)), ("fc8", (101, 256))):
+        expected[f"{name}.weight"], expected[f"{name}.bias"] = shape, shape[:1]
+    expected |= {"lstm.fc_x.weight": (1024, 4096), "lstm.fc_x.bias": (1024,), "lstm.fc_h.weight": (1024, 256)}
+    assert {name: tuple(value.shape) for name, value in model.state_dict().items()} == expected
+    frozen = sum(value.numel() for name, value in model.named_parameters() if name.startswith(("conv", "fc6", "fc7")))
+    assert frozen == 138_357_544 - (4096 * 1000 + 1000)  # torchvision's count, less its last layer
+
+
+def test_every_layer_has_its_vgg_name_and_runs_once_out_of_place():
+    with torch.device("meta"):
+        model = VGG16LSTM(5, channels=(2, 2, 2, 2, 2), fc=3, hidden=2, size=32).eval()
+    names = ["dropout", "fc6", "relu6", "fc7", "relu7", "fc8", "lstm"]
+    for block, widths in WIDTHS.items():
+        names += [f"pool{block}", *(f"{kind}{block}_{i + 1}" for i in range(len(widths)) for kind in ("conv", "relu"))]
+    ran = []
+    for name in names:
+        model.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
+    model(torch.zeros(2, 3, 1, 32, 32, device="meta"))
+    assert sorted(ran) == sorted([*names, "dropout", "dropout"])  # dropout after fc6, after fc7 and before fc8
+    assert not any(getattr(module, "inplace", False) for module in model.modules())
+
+
+def test_the_last_convolution_s_relu_gives_channels_of_every_frame():
+    """Where CAM methods look: its output, changed, changes the probabilities."""
+    model, clip, kept = small(3), some_clips(), []
+
+    def keep(module, inputs, output):
+        kept.append(output.detach().requires_grad_())
+        return kept[-1]
+
+    handle = model.relu2_2.register_forward_hook(keep)
+    score = model(clip)[:, 0].sum()
+    handle.remove()
+    gradient = torch.autograd.grad(score, kept[0])[0]
+    assert kept[0].shape == (2 * 3, 4, 8, 5)
+    assert kept[0].min() == 0
+    assert (gradient.flatten(1).abs().sum(dim=1) > 0).all()
+
+
+def test_a_released_state_dict_fits_once_two_layers_are_renamed():
+    model = small()
+    released = {
+        name.replace("lstm.", "lstm1.").replace("fc8.", "fc8_final."): value
+        for name, value in small(seed=1).state_dict().items()
+    }
+    renamed = {name.replace("lstm1.", "lstm.").replace("fc8_final.", "fc8."): value for name, value in released.items()}
+    model.load_state_dict(renamed)
+    assert torch.equal(model(some_clips()), small(seed=1)(some_clips()))
+
+
+def test_it_can_be_copied():
+    model, clip = small(), some_clips()
+    assert torch.equal(copy.deepcopy(model)(clip), model(clip))
+
+
+def test_the_cell_weights_make_g():
+    lstm = ReLULSTM(3, 2).double()
+    x, h = clips(4, 3, dtype=torch.float64), clips(4, 2, seed=1, dtype=torch.float64)
+    weight_x, weight_h = lstm.cell_weights
+    g = (x @ weight_x.T + h @ weight_h.T + lstm.fc_x.bias[6:]).relu()
+    torch.testing.assert_close(lstm.gates(x, h)[3], g)
+    assert isinstance(lstm, nn.Module)
+
+
+def test_clips_of_another_size_are_refused():
+    with pytest.raises(UserError, match="built for frames of 17x10 and got 10x17"):
+        small()(some_clips(size=(10, 17)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"channels": (3, 4, 5)}, UserError, "channels names 3 blocks and convs 2"),
+        ({"size": (3, 100)}, UserError, "size = 3x100 cannot be halved 2 times"),
+        ({"fc": 0}, OutOfRange, "fc = 0"),
+        ({"hidden": 1.5}, OutOfRange, "hidden = 1.5"),
+        ({"num_classes": 0}, OutOfRange, "num_classes = 0"),
+        ({"convs": (0, 2)}, OutOfRange, "convs = 0"),
+        ({"dropout": 2}, OutOfRange, "dropout = 2"),
+    ],
+)
+def test_settings_out_of_range(settings, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        VGG16LSTM(**SMALL | settings)
