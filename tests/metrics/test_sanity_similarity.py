@@ -31,6 +31,13 @@ def test_spearman_reads_the_order_only(seed):
     assert spearman(a, a).tolist() == [1, 1]
 
 
+def test_spearman_does_not_rank_rounding_errors():
+    """Distances from a mean that is not exact differ in their last digits where they ought to be equal."""
+    a = torch.tensor([[0.25, 0.25 + 1e-15, 0.25, 0.25 - 1e-15]], dtype=torch.float64)
+    assert spearman(a, torch.arange(4.0).double()[None]).isnan().all()
+    assert spearman(torch.arange(4.0).double()[None], a).isnan().all()
+
+
 def test_spearman_of_many_voxels():
     """As many as a clip has, where sums of squared ranks are large."""
     a, b = torch.randn(2, 1, 16 * 112 * 112, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round(

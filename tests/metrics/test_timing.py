@@ -169,3 +169,11 @@ def test_the_config_has_every_setting_at_its_default():
     assert given.keys() == settings.keys()
     assert (given["warmup"], given["clips"]) == (settings["warmup"], settings["clips"])
     assert isinstance(instantiate(node.explainer), SmoothGrad)  # the cell's own
+
+
+def test_the_batch_of_masks_is_set_for_the_timed_runs_alone():
+    explainer = SmoothGrad(samples=2, chunk=5)
+    assert GenerationTime(explainer, batch=400).explainer.chunk == 400
+    assert GenerationTime(explainer).explainer.chunk == explainer.chunk == 5
+    with pytest.raises(OutOfRange, match="batch = 0"):
+        GenerationTime(explainer, batch=0)

@@ -1,6 +1,7 @@
 """How long an explanation takes."""
 
 import time
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +23,17 @@ class GenerationTime(Metric):
     explainer: run anew for every clip, each on a generator in its seeded state.
     warmup: runs on the first clip this metric meets, not counted: the device allocates and chooses its kernels.
     clips: how many clips are timed, the first that come; None for all.
+    batch: masked copies in the network at once while timed, the explainer's `chunk`; None leaves the explainer's own.
 
     Source: AOSA (Uchiyama et al.), Table V.
     """
 
     keys = ("seconds",)
 
-    def __init__(self, explainer: Explainer, warmup: int = 3, clips: int | None = None):
-        self.explainer = explainer
+    def __init__(self, explainer: Explainer, warmup: int = 3, clips: int | None = None, batch: int | None = None):
+        self.explainer = copy(explainer)
+        if batch is not None:
+            self.explainer.chunk = whole("batch", batch, 1)
         self.warmup = whole("warmup", warmup, 0)
         self.clips = clips if clips is None else whole("clips", clips, 1)
         self._timed = 0

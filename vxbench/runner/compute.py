@@ -114,14 +114,18 @@ class Computer:
         return None if any(a is None for a in arrays) else torch.as_tensor(np.stack(arrays)).to(self.device)
 
     def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
-        """One row a clip and metric. Each metric has generators of its own, so none feels which others run."""
+        """One row a clip and metric.
+
+        Every metric gets generators of its own, as fresh as the explainer's were: none feels which others run, and
+        one that runs the explainer again repeats its map.
+        """
         shared = [
             {"clip": ref.id, "label": ref.label, "target": target, "status": "ok", "degenerate": flat}
             for ref, target, flat in zip(refs, batch.target.tolist(), degenerate, strict=True)
         ]
         rows = []
-        for name, metric in self.metrics.items():
-            generators = [generator_of(self.seed, f"{ref.id}\n{name}") for ref in refs]
+        for metric in self.metrics.values():
+            generators = [generator_of(self.seed, ref.id) for ref in refs]
             scores = metric(self.classifier, replace(batch, generators=generators), saliency)
             for key in scores:
                 rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]

@@ -80,17 +80,16 @@ def _initialise(path: str, module: nn.Module, seed: int) -> None:
 
 
 def calibrate(network: nn.Module, names: Iterable[str], clips: Tensor, size: int) -> Statistics:
-    """Running statistics of the batch norms in the named modules, re-estimated on clips (N, 3, T, H, W), and set.
+    """Running statistics of the batch norms in the named modules, re-estimated on clips (N, 3, T, H, W).
 
     They are means over batches of (nearly) `size` clips, each normalised by its own statistics; the rest of the network
-    stays in eval mode.
+    is in eval mode. The network given is worked on: hand over a copy.
     """
     norms = _batch_norms(network, names)
     if not norms:
         return {}
     network.eval()
     device = next(network.parameters()).device
-    momentum = {path: norm.momentum for path, norm in norms.items()}
     for norm in norms.values():
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
@@ -98,9 +97,7 @@ def calibrate(network: nn.Module, names: Iterable[str], clips: Tensor, size: int
     with torch.no_grad():
         for part in clips.tensor_split(-(-len(clips) // size)):
             network(part.to(device))
-    for path, norm in norms.items():
-        norm.momentum = momentum[path]
-        norm.eval()
+    network.eval()
     return {path: (norm.running_mean.clone(), norm.running_var.clone()) for path, norm in norms.items()}
 
 
