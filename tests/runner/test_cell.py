@@ -63,3 +63,7 @@ def test_a_clip_draws_the_same_numbers_wherever_it_is():
     assert torch.equal(draw(0, "a"), draw(0, "a"))
     assert not torch.equal(draw(0, "a"), draw(0, "b"))
     assert not torch.equal(draw(0, "a"), draw(1, "a"))
+
+
+def test_the_batch_of_masks_makes_another_cell_where_time_is_measured():
+    assert identity("metric=time", "runner.chunk=3") != identity("metric=time")
