@@ -1,0 +1,90 @@
+"""AOSA: occlusion with holes that follow the motion (Uchiyama et al., Visual Explanation for Video Recognition)."""
+
+import numpy as np
+from torch import Tensor
+
+from vxbench.errors import UserError
+from vxbench.explainers.base import Context
+from vxbench.explainers.occlusion.body import Occlusion
+from vxbench.explainers.occlusion.flow import FRAMES, GRAY, eight_bit, farneback, gray_frames
+from vxbench.explainers.occlusion.holes import Holes, join
+from vxbench.explainers.occlusion.tubes import (
+    LETTERBOX,
+    TIES,
+    Tracks,
+    anchors_of,
+    field_of,
+    follow,
+    neighbours_of,
+    similarities,
+    steps_between,
+    tubes,
+)
+from vxbench.ranges import one_of, whole
+
+COOC = {"flow": lambda tracks: tracks.displacement, "position": steps_between}
+
+
+class AOSA(Occlusion):
+    """Adaptive occlusion sensitivity analysis (Uchiyama et al., section III; uchiyama33/AOSA).
+
+    Every mask hides a tube around an anchor that moves with the optical flow, and the tubes of the `k` anchors
+    that move most alike (k = 0: AOSA-single).
+
+    mean, std: the model's own normaliser, one value a channel in units of 0-255: the flow needs 8-bit frames.
+    stride, hole: pixels between anchors, and side of the holes.
+    cooc: likeness of the raw `flow` at the anchors, or of their `position` differences (eq. 1 as printed).
+    ties, gray, letterbox, frames: options of neighbours_of, gray_frames, field_of, eight_bit.
+
+    Raises:
+        UserError: no mean and std; no anchor fits into the frames.
+    """
+
+    def __init__(
+        self,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        stride: int = 8,
+        hole: int = 16,
+        k: int = 3,
+        aggregate: str = "released",
+        cooc: str = "flow",
+        ties: str = "index",
+        gray: str = "bgr_on_rgb",
+        letterbox: str = "scaled",
+        frames: str = "truncated",
+        chunk: int = 64,
+    ):
+        super().__init__(aggregate, chunk)
+        if mean is None or std is None:
+            raise UserError("AOSA needs the model's mean and std (0-255) to get the 8-bit frames back; give both")
+        self.mean, self.std = list(mean), list(std)
+        self.stride = whole("stride", stride, 1)
+        self.hole = whole("hole", hole, 1)
+        self.k = whole("k", k, 0)
+        self.cooc = one_of("cooc", cooc, COOC)
+        self.ties = one_of("ties", ties, TIES)
+        self.gray = one_of("gray", gray, GRAY)
+        self.letterbox = one_of("letterbox", or_off(letterbox), LETTERBOX)
+        self.frames = one_of("frames", frames, FRAMES)
+
+    def masks(self, clip: Tensor, context: Context) -> Holes:
+        frames = eight_bit(clip, self.mean, self.std, self.frames).cpu().numpy()
+        return join([self.tubes_of(one, clip.device) for one in frames])
+
+    def tubes_of(self, frames: np.ndarray, device="cpu") -> Holes:
+        """The masks of one clip, (T, H, W, 3) uint8."""
+        tracks = self.tracks_of(frames)
+        near = neighbours_of(similarities(COOC[self.cooc](tracks)), self.k, self.ties)
+        return tubes(tracks, near, self.hole, frames.shape[1:3], device)
+
+    def tracks_of(self, frames: np.ndarray) -> Tracks:
+        """The anchors of one clip along its optical flow."""
+        field = field_of(frames, self.letterbox)
+        y, x = anchors_of(*frames.shape[1:3], self.stride, field.start)
+        return follow(farneback(gray_frames(frames, self.gray)), y, x, field)
+
+
+def or_off(value: str | bool) -> str | bool:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
