@@ -7,7 +7,8 @@ from occlusion_toys import Constant, Curved, aosa, approx, clip_of, flow_is, mov
 from toys import GapFC, clips, seeded
 
 from vxbench.errors import UserError
-from vxbench.explainers.occlusion import OSA, RISE
+from vxbench.explainers.occlusion import AOSA, OSA, RISE
+from vxbench.explainers.occlusion.approx import outliers
 
 SHAPE = (4, 13, 18)
 TARGET = torch.tensor([2, 0, 1])
@@ -196,3 +197,14 @@ def test_clips_of_either_precision_have_float32_maps(method, dtype):
 @every_method
 def test_a_constant_score_gives_finite_maps(method):
     assert method()(Constant(0.0), moving_clips(2, SHAPE), TARGET[:2]).count_nonzero() == 0
+
+
+@pytest.mark.parametrize("colours", [{}, {"mean": [1, 2, 3]}, {"mean": [1, 2, 3], "std": [1, 1]}])
+def test_a_normaliser_that_is_no_three_values_gets_one_line(colours):
+    with pytest.raises(UserError, match="AOSA needs the model's own, three values"):
+        AOSA(**colours)
+
+
+def test_estimates_that_are_equal_up_to_rounding_are_no_outliers():
+    change = torch.tensor([-3.2] * 9 + [-3.2 - 1e-15, -3.2 + 1e-15], dtype=torch.float64)
+    assert outliers(change, torch.arange(11)) == []

@@ -56,8 +56,8 @@ class AOSA(Occlusion):
         chunk: int = 64,
     ):
         super().__init__(aggregate, chunk)
-        if mean is None or std is None:
-            raise UserError("AOSA needs the model's mean and std (0-255) to get the 8-bit frames back; give both")
+        if any(values is None or len(values) != 3 for values in (mean, std)):
+            raise UserError(f"mean = {mean}, std = {std}: AOSA needs the model's own, three values of 0-255 each")
         self.mean, self.std = list(mean), list(std)
         self.stride = whole("stride", stride, 1)
         self.hole = whole("hole", hole, 1)

@@ -16,6 +16,7 @@ from vxbench.ranges import one_of
 
 SIGNS = ("drops", "eq8_literal")
 ADJUST = ("off", "simple")
+ROUNDING = 1e-9  # share of the largest estimate: equal estimates are no outliers of one another
 
 
 class AOSAApprox(AOSA):
@@ -110,7 +111,7 @@ def outliers(change: Tensor, of_clip: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Above and below the fences of one clip's masks: index of the most extreme, indices of all, into change (N,)."""
     values = change[of_clip]
     first, third = np.percentile(values.cpu().numpy(), [25, 75])
-    reach = 1.5 * (third - first)
+    reach = 1.5 * (third - first) + ROUNDING * values.abs().max()
     high, low = (values > third + reach).nonzero()[:, 0], (values < first - reach).nonzero()[:, 0]
     groups = [(values.argmax(), high), (values.argmin(), low)]
     return [(of_clip[worst], of_clip[members]) for worst, members in groups if len(members)]
