@@ -1,10 +1,15 @@
+from functools import partial
+
+import captum.attr as attr
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from toys import GOLDEN_TARGET, GapFC, Linear, clips, golden, golden_clip, seeded, tiny_a
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers import gradients
+from vxbench.explainers.base import Context
 from vxbench.explainers.gradients import Gradients, InputXGradient, IntegratedGradients, SmoothGrad
 
 SHAPE = (3, 4, 5, 6)
@@ -34,17 +39,20 @@ def generators(count):
 # On a linear model everything has a closed form. Maps are float32: the default tolerance of assert_close.
 
 
+@pytest.mark.identity(14)
 def test_linear_gradients_are_the_weights_whatever_the_clip(linear, weight, clip):
     expected = weight[TARGET].abs().mean(dim=1).float()
     torch.testing.assert_close(Gradients()(linear, clip, TARGET), expected)
     torch.testing.assert_close(Gradients()(linear, 7 * clip + 3, TARGET), expected)
 
 
+@pytest.mark.identity(14)
 def test_linear_smoothgrad_mean_is_gradients(linear, clip):
     smooth = SmoothGrad(samples=3, reduce="abs_mean")(linear, clip, TARGET)
     torch.testing.assert_close(smooth, Gradients()(linear, clip, TARGET))
 
 
+@pytest.mark.identity(14)
 @pytest.mark.parametrize("rule", ["left", "midpoint"])
 def test_linear_integrated_gradients_from_zero_is_input_x_gradient(linear, weight, clip, rule):
     integrated = IntegratedGradients(steps=3, rule=rule, baseline="zero")(linear, clip, TARGET)
@@ -52,6 +60,7 @@ def test_linear_integrated_gradients_from_zero_is_input_x_gradient(linear, weigh
     torch.testing.assert_close(integrated, (clip * weight[TARGET]).abs().mean(dim=1).float())
 
 
+@pytest.mark.identity(13)
 @pytest.mark.parametrize("steps", [2, 7, 25])
 def test_linear_integrated_gradients_are_complete_at_any_step_count(linear, clip, steps):
     explainer = IntegratedGradients(steps, mean=MEAN, std=STD)
@@ -68,6 +77,8 @@ def gain(model, clip, explainer, score="logit"):
     return end - begin
 
 
+@pytest.mark.identity(13)
+@pytest.mark.choice("ig.rule")
 def test_completeness_error_falls_as_one_over_the_steps():
     model = Linear(0.1 * clips(5, *SHAPE, seed=1, dtype=torch.float64))
     clip = clips(2, *SHAPE, dtype=torch.float64)
@@ -83,6 +94,8 @@ def test_completeness_error_falls_as_one_over_the_steps():
     assert (error(64, "midpoint") < 0.3 * error(32, "midpoint")).all()
 
 
+@pytest.mark.identity(13)
+@pytest.mark.choice("ig.baseline")
 @pytest.mark.parametrize("scale", [1, 255])
 def test_the_black_baseline_is_a_black_clip_in_either_unit(scale):
     mean, std = [scale * m for m in MEAN], [scale * s for s in STD]
@@ -102,6 +115,7 @@ REDUCED = {  # of the attributions (3, -5, 1) over the channels
 }
 
 
+@pytest.mark.choice("grad.reduce")
 @pytest.mark.parametrize(("reduce", "expected"), REDUCED.items())
 def test_channel_reductions(reduce, expected):
     weight = torch.tensor([3.0, -5.0, 1.0]).view(1, 3, 1, 1, 1).expand(1, *SHAPE).clone()
@@ -109,6 +123,7 @@ def test_channel_reductions(reduce, expected):
     torch.testing.assert_close(saliency, torch.full((1, *SHAPE[1:]), expected))
 
 
+@pytest.mark.choice("grad.score")
 def test_the_gradient_of_the_probability_is_the_softmax_rule(linear, weight, clip):
     clip = 0.05 * clip
     p = linear(clip).softmax(dim=1).detach()
@@ -118,6 +133,7 @@ def test_the_gradient_of_the_probability_is_the_softmax_rule(linear, weight, cli
     torch.testing.assert_close(saliency, expected.mean(dim=1).float())
 
 
+@pytest.mark.choice("sg.variant")
 @pytest.mark.parametrize("variant", ["mean", "square", "variance"])
 @pytest.mark.parametrize("chunk", [1, 3, 5, 64])
 def test_smoothgrad_against_a_plain_loop(variant, chunk):
@@ -141,6 +157,139 @@ def test_smoothgrad_without_noise_is_gradients(linear, clip):
     model = seeded(GapFC(classes=5)).double()
     still = SmoothGrad(2, noise=0, reduce="abs_mean")(model, clip, TARGET)
     torch.testing.assert_close(still, Gradients()(model, clip, TARGET))
+
+
+# Captum, where its definitions are ours.
+
+
+@pytest.fixture
+def network():
+    return seeded(GapFC(classes=5))
+
+
+def attribution(explainer, network, clip, **options):
+    return explainer.attribute(network, clip, TARGET, Context(generators(len(clip)), **options))
+
+
+@pytest.mark.parametrize("score", ["logit", "prob"])
+def test_gradients_and_input_x_gradient_are_captum_s(network, score):
+    clip = clips(2, *SHAPE, seed=2)
+    scored = partial(score_of, network, score)
+    found = attribution(Gradients(score=score), network, clip)
+    torch.testing.assert_close(
+        found, attr.Saliency(scored).attribute(clip.clone().requires_grad_(), abs=False, **extra())
+    )
+    found = attribution(InputXGradient(score=score), network, clip)
+    torch.testing.assert_close(found, attr.InputXGradient(scored).attribute(clip.clone().requires_grad_(), **extra()))
+
+
+def score_of(network, score, clip, target):
+    output = network(clip)
+    return (output.softmax(dim=1) if score == "prob" else output).gather(1, target[:, None])[:, 0]
+
+
+def extra():
+    return {"additional_forward_args": TARGET}
+
+
+@pytest.mark.choice("ig.rule")
+@pytest.mark.parametrize("rule", ["left", "midpoint"])
+def test_integrated_gradients_are_captum_s_and_a_plain_sum(network, rule):
+    """In float64, in which no ReLU flips: captum holds the step sizes 1 / n in float32."""
+    network, clip = network.double(), clips(2, *SHAPE, seed=2, dtype=torch.float64)
+    found = attribution(IntegratedGradients(7, rule, "zero"), network, clip)
+    scored = attr.IntegratedGradients(partial(score_of, network, "logit"))
+    method = {"left": "riemann_left", "midpoint": "riemann_middle"}[rule]
+    theirs = scored.attribute(clip, n_steps=7, method=method, **extra())
+    torch.testing.assert_close(found, theirs, rtol=0, atol=1e-12)
+    places = [(i + (0.5 if rule == "midpoint" else 0)) / 7 for i in range(7)]
+    mean = sum(gradients.input_gradient(network, place * clip, TARGET) for place in places) / 7
+    torch.testing.assert_close(found, clip * mean, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.choice("sg.variant")
+@pytest.mark.parametrize(("variant", "theirs"), [("mean", "smoothgrad"), ("square", "smoothgrad_sq")])
+def test_smoothgrad_is_captum_s_noise_tunnel_on_the_same_noise(network, variant, theirs):
+    """Sample by sample torch's global generator draws what a generator of the same seed does."""
+    clip = clips(1, *SHAPE, seed=2)
+    explainer = SmoothGrad(6, variant=variant)
+    found = explainer.attribute(network, clip, TARGET[:1], Context(generators(1)))
+    spread = 0.15 * (clip.max() - clip.min()).item()
+    tunnel = attr.NoiseTunnel(attr.Saliency(partial(score_of, network, "logit")))
+    options = {"nt_samples": 6, "nt_samples_batch_size": 1, "stdevs": spread, "abs": False}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = tunnel.attribute(clip, nt_type=theirs, additional_forward_args=TARGET[:1], **options)
+    # float32 throughout here, float64 sums in ours; a ReLU may flip at one voxel in a hundred.
+    assert (found - expected).norm() <= 1e-3 * expected.norm()
+    assert ((found - expected).abs() <= 1e-5 * expected.abs().max()).float().mean() >= 0.97
+
+
+# Options.
+
+
+@pytest.mark.choice("ig.baseline")
+@pytest.mark.identity(13)
+@pytest.mark.parametrize("baseline", ["black", "zero", "released_const"])
+def test_integrated_gradients_at_their_baseline_are_zero_and_elsewhere_not(network, baseline):
+    colours = {"black": -torch.tensor(MEAN) / torch.tensor(STD), "zero": torch.zeros(3)}
+    colours["released_const"] = torch.tensor([-1.8952, -1.7822, -1.7349])
+    explainer = IntegratedGradients(5, baseline=baseline, mean=MEAN, std=STD)
+    for name, colour in colours.items():
+        start = colour.view(1, 3, 1, 1, 1).expand(2, *SHAPE)
+        assert (explainer(network, start, TARGET).abs().max() < 1e-6) == (name == baseline)
+
+
+@pytest.mark.choice("sg.n")
+@pytest.mark.parametrize("samples", [1, 3, 8])
+def test_smoothgrad_draws_as_many_samples_as_asked_each_the_next_of_one_stream(network, samples):
+    clip, seen = clips(2, *SHAPE, seed=2), []
+    hook = network.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    SmoothGrad(samples, chunk=2)(network, clip, TARGET, generators=generators(2))
+    hook.remove()
+    assert len(seen) == samples
+    streams = generators(2)
+    for noisy in seen:
+        noise = torch.stack([torch.randn(SHAPE, generator=generator) for generator in streams])
+        spread = 0.15 * (clip.flatten(1).amax(1) - clip.flatten(1).amin(1)).view(2, 1, 1, 1, 1)
+        torch.testing.assert_close(noisy, clip + spread * noise)
+
+
+class Probabilities(nn.Module):
+    """A classifier with its softmax inside."""
+
+    outputs = "probs"
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip):
+        return self.network(clip).softmax(dim=1)
+
+
+FAMILY = [Gradients, InputXGradient, partial(IntegratedGradients, 4, baseline="zero"), partial(SmoothGrad, 3)]
+
+
+@pytest.mark.choice("grad.score")
+@pytest.mark.parametrize("method", FAMILY)
+def test_a_classifier_that_returns_probabilities_is_taken_as_it_is(network, method):
+    """`logit` differentiates the output as returned, `prob` applies no second softmax: here both are p."""
+    clip, inside = clips(2, *SHAPE, seed=2), Probabilities(network)
+    expected = method(score="prob")(network, clip, TARGET)
+    for score in ("logit", "prob"):
+        torch.testing.assert_close(method(score=score)(inside, clip, TARGET), expected)
+    assert not torch.allclose(method(score="logit")(network, clip, TARGET), expected, rtol=1e-2)
+
+
+@pytest.mark.identity(30)
+@pytest.mark.parametrize("method", FAMILY)
+def test_eight_clips_at_once_are_eight_single_clips(network, method):
+    network, clip, target = network.double(), clips(8, *SHAPE, seed=3, dtype=torch.float64), torch.arange(8) % 5
+    together = method()(network, clip, target, generators=generators(8))
+    for i in range(8):
+        alone = method()(network, clip[i : i + 1], target[i : i + 1], generators=generators(8)[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i])
 
 
 # Goldens: the release's attributions on TinyA. Kept are frames 0, 3, 7 of the small clip, frame 7 of the big one.
@@ -167,26 +316,34 @@ def test_gradients_against_the_release(name, frames):
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
-def test_input_x_gradient_against_the_release():
+@pytest.mark.parametrize("name", ["small0", "big"])
+def test_input_x_gradient_against_the_release(name):
     """Per frame: sum, mean, L2 norm, maximum, minimum of the attribution, in float64."""
-    digest = golden("gradients")["small0_gradxinput_raw_digest"]
-    got = InputXGradient().attribute(tiny_a(), golden_clip("small0"), target("small0"), None)[0].double()
+    digest = golden("gradients")[f"{name}_gradxinput_raw_digest"]
+    got = InputXGradient().attribute(tiny_a(), golden_clip(name), target(name), None)[0].double()
     got = got.transpose(0, 1).flatten(1).numpy()
     found = np.stack([got.sum(1), got.mean(1), np.linalg.norm(got, axis=1), got.max(1), got.min(1)], axis=1)
     # The sum cancels: its error is measured against the L2 norm.
     np.testing.assert_allclose(found, digest[:, :5], rtol=1e-5, atol=1e-5 * digest[:, 2].max())
 
 
-def test_integrated_gradients_against_the_release():
+@pytest.mark.choice("ig.baseline")
+@pytest.mark.parametrize(("name", "frames"), [("small0", [0, 3, 7]), ("big", [7])])
+def test_integrated_gradients_against_the_release(name, frames):
     arrays = golden("gradients")
     explainer = IntegratedGradients(baseline="released_const")
-    got = explainer.attribute(tiny_a(), golden_clip("small0"), target("small0"), None)
-    assert_almost_everywhere(got[:, :, [0, 3, 7]], arrays["small0_ig_raw"])
+    got = explainer.attribute(tiny_a(), golden_clip(name), target(name), None)
+    assert_almost_everywhere(got[:, :, frames], arrays[f"{name}_ig_raw"])
     # A sum over all voxels hardly feels the flips.
-    assert got.sum().item() == pytest.approx(float(arrays["small0_ig_sum"]), rel=1e-3)
+    assert got.sum().item() == pytest.approx(float(arrays[f"{name}_ig_sum"]), rel=1e-3)
+    colour = torch.tensor(explainer.baseline).view(1, 3, 1, 1, 1).expand_as(golden_clip(name))
+    with torch.no_grad():
+        end, begin = (tiny_a()(clip)[0, target(name)].item() for clip in (golden_clip(name), colour))
+    assert end - begin == pytest.approx(float(arrays[f"{name}_ig_logit_difference"]), rel=1e-5)
 
 
-@pytest.mark.parametrize(("variant", "key"), [("mean", "None"), ("square", "square")])
+@pytest.mark.choice("sg.variant")
+@pytest.mark.parametrize(("variant", "key"), [("mean", "None"), ("square", "square"), ("variance", "variance")])
 def test_smoothgrad_against_the_release_on_its_noise(variant, key, monkeypatch):
     arrays, stream = golden("gradients"), np.random.default_rng(99)
 

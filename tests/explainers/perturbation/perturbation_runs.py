@@ -3,8 +3,13 @@
 import torch
 from toys import GapFC, clips, seeded
 
+from vxbench.explainers.base import class_score
 from vxbench.explainers.perturbation.loop import Step
+from vxbench.explainers.perturbation.mask import MaskGenerator
+from vxbench.explainers.perturbation.pyramid import Pyramid
+from vxbench.explainers.perturbation.regularisers import AreaTerm
 
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64, the same arithmetic in another order
 FRAMES, HEIGHT, WIDTH = 8, 16, 20
 SMALL = {"step": 4, "sigma": 5, "iterations": 5}  # seeds 8 x 4 x 5, padded masks 8 x 21 x 25
 TARGET = torch.tensor([1, 3])
@@ -16,6 +21,23 @@ def small_model(dtype=torch.float64):
 
 def small_clips(count=1, dtype=torch.float64):
     return clips(2, 3, FRAMES, HEIGHT, WIDTH, seed=5, dtype=dtype)[:count]
+
+
+def small_generator():
+    return MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+
+
+def first_seed():
+    """(1, T, h, w) of ones, as every run begins."""
+    return torch.ones(1, FRAMES, *small_generator().seed_shape, dtype=torch.float64)
+
+
+def energy(padded) -> tuple[torch.Tensor, torch.Tensor]:
+    """-100 log p of the clip that a padded mask (1, T, H', W') keeps, and 300 times its area term at .1."""
+    perturbed = Pyramid(small_clips()).apply(small_generator().crop(padded))
+    kept = class_score(small_model(), perturbed, TARGET[:1], "prob")
+    area = AreaTerm()(padded, torch.tensor([0.1], dtype=torch.float64), generators(1))
+    return -100 * kept.log().sum(), 300 * area.sum()
 
 
 def generators(count, seed=0):

@@ -86,6 +86,7 @@ def test_value_and_gradient_are_those_of_the_sorted_difference(shape, area, per_
     torch.testing.assert_close(grad, plain_grad, **EXACT)
 
 
+@pytest.mark.identity(8)
 @settings(max_examples=30)
 @given(area=areas, per_frame=st.booleans(), seed=st.integers(0, 1000))
 def test_zero_for_a_binary_mask_of_the_area_and_for_no_other(area, per_frame, seed):
@@ -109,6 +110,7 @@ def test_zero_for_a_binary_mask_of_the_area_and_for_no_other(area, per_frame, se
     assert term(grey, share, generators(1)) > 0
 
 
+@pytest.mark.identity(8)
 @settings(max_examples=30)
 @given(area=areas, seed=st.integers(0, 1000), ties=st.sampled_from(["plain", "shuffle"]))
 def test_the_term_does_not_change_when_voxels_trade_places(area, seed, ties):
@@ -132,6 +134,7 @@ def test_evenly_wants_the_area_in_every_frame():
     assert AreaTerm(per_frame=True)(uneven, half, generators(1)) == 0.5
 
 
+@pytest.mark.identity(9)
 @settings(max_examples=20)
 @given(area=areas, seed=st.integers(0, 1000))
 def test_one_frame_makes_evenly_the_same_as_the_whole_clip(area, seed):
@@ -150,6 +153,7 @@ def chosen(term, seed, batch=1):
     return grad < 0
 
 
+@pytest.mark.choice("ep.ties")
 @pytest.mark.parametrize("per_frame", [False, True])
 def test_ties_plain_keeps_the_last_and_shuffle_asks_the_generator(per_frame):
     plain, shuffle = AreaTerm(per_frame, "plain"), AreaTerm(per_frame, "shuffle")

@@ -45,6 +45,7 @@ def plain_core_loss(mask, area, kernel, stride_t, volume, loss):
     return (sum(inside) / len(inside) if inside else 0) + (sum(outside) / len(outside) if outside else 0)
 
 
+@pytest.mark.identity(11)
 @pytest.mark.parametrize(("extent", "voxels"), [((7, 11, 11), 311), ((5, 11, 11), 205)])
 def test_the_ellipsoid_holds_as_many_voxels_as_published(extent, voxels):
     kernel = ellipsoid(extent)
@@ -52,6 +53,7 @@ def test_the_ellipsoid_holds_as_many_voxels_as_published(extent, voxels):
     assert torch.equal(kernel, kernel.flip(0).flip(1).flip(2))
 
 
+@pytest.mark.choice("step.loss")
 @settings(max_examples=40)
 @given(
     extent=st.tuples(st.integers(1, 4), st.integers(2, 4), st.integers(2, 4)),
@@ -71,6 +73,7 @@ def test_the_loss_is_that_of_plain_loops(extent, size, area, stride_t, volume, l
     )
 
 
+@pytest.mark.identity(11)
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), binary=st.booleans())
 def test_cores_are_means_and_lie_in_0_1(seed, binary):
@@ -91,6 +94,7 @@ def mask_with_full_windows(count):
     return mask
 
 
+@pytest.mark.identity(11)
 @pytest.mark.parametrize("loss", ["two_means", "norm"])
 @pytest.mark.parametrize("count", [1, 2, 5, 6])
 def test_zero_when_as_many_windows_as_wanted_are_full_and_the_rest_empty(loss, count):
@@ -113,6 +117,7 @@ def test_the_generator_only_settles_ties():
     torch.testing.assert_close(*gradients, **EXACT)
 
 
+@pytest.mark.choice("step.stride_t")
 def test_stride_in_time():
     mask = uniform(1, 20, 25, 30)
     assert CoreTerm(stride_t=1).cores(mask).shape[1] == 14
@@ -120,6 +125,7 @@ def test_stride_in_time():
     torch.testing.assert_close(CoreTerm(stride_t=11).cores(mask), CoreTerm().cores(mask)[:, ::11], **EXACT)
 
 
+@pytest.mark.choice("step.topk_volume")
 def test_volume_sets_how_many_cores_are_wanted():
     """400 wanted voxels are one core of 443 and two of 311."""
     area = 400 / (7 * 22 * 33)
@@ -128,6 +134,7 @@ def test_volume_sets_how_many_cores_are_wanted():
     assert term_of(CoreTerm(volume="kernel"), two, area) < 1e-24 < term_of(CoreTerm(volume="continuous"), two, area)
 
 
+@pytest.mark.choice("step.short_t")
 def test_a_short_clip_shrinks_the_kernel_and_says_so():
     mask = uniform(5, 25, 30)
     with pytest.warns(RuntimeWarning, match=r"^STEP's kernel of 7 frames shrunk to the clip's 5$"):
@@ -198,3 +205,37 @@ def test_golden_loss_and_gradient(expected, name, size, area):
     if f"{key}_grad_slice" in expected:
         middle = grad[len(grad) // 2, ::3, ::3]
         np.testing.assert_allclose(middle, expected[f"{key}_grad_slice"], rtol=0, atol=1e-5 * scale)
+
+
+# Kernels at the edge of having any voxel.
+
+
+@pytest.mark.parametrize("volume", ["continuous", "kernel"])
+@pytest.mark.parametrize("extent", [(1, 1, 1), (1, 1, 2), (2, 1, 1), (3, 1, 1)])
+def test_the_smallest_kernels_count_at_least_one_voxel(volume, extent):
+    """int(T H W pi / 6) is 0 for one voxel."""
+    mask = uniform(4, 5, 6)
+    for area in (0.0, 0.1, 1.0):
+        assert torch.isfinite(term_of(CoreTerm(extent, volume=volume), mask, area))
+    single = CoreTerm((1, 1, 1), volume=volume)
+    assert torch.equal(single.cores(mask[None])[0], mask)
+    ranked = mask.flatten().sort(descending=True).values
+    expected = ((1 - ranked[:12]) ** 2).mean() + (ranked[12:] ** 2).mean()
+    torch.testing.assert_close(term_of(single, mask, 0.1), expected, **EXACT)
+
+
+@pytest.mark.parametrize("extent", [(2, 2, 2), (1, 2, 2), (7, 2, 2), (2, 2, 9), (2, 4, 4)])
+def test_a_kernel_without_a_voxel_is_refused(extent):
+    with pytest.raises(OutOfRange, match=r"^kernel = \(.*\) holds no voxel; its ellipsoid passes between them$"):
+        CoreTerm(extent)
+
+
+@pytest.mark.choice("step.short_t")
+def test_a_kernel_that_loses_its_voxels_by_shrinking_stops():
+    with pytest.raises(UserError, match=r"^STEP's kernel shrunk to the clip's 2 frames, \(2, 4, 4\), holds no voxel$"):
+        term_of(CoreTerm((5, 4, 4)), uniform(2, 9, 9), 0.1)
+
+
+def test_a_kernel_wider_than_the_mask_stops():
+    with pytest.raises(UserError, match=r"^STEP's kernel \(7, 11, 11\) is larger than the mask \(8, 10, 30\)$"):
+        term_of(CoreTerm(), uniform(8, 10, 30), 0.1)

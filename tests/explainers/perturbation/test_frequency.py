@@ -24,6 +24,7 @@ def field(shape, seed):
     return torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.identity(2)
 @settings(max_examples=40)
 @given(shape=shapes, seed=seeds)
 def test_dct_is_scipys_and_idct_its_inverse(shape, seed):
@@ -35,6 +36,9 @@ def test_dct_is_scipys_and_idct_its_inverse(shape, seed):
     torch.testing.assert_close(dct3(g).norm(), g.norm(), **EXACT)
 
 
+@pytest.mark.identity(3)
+@pytest.mark.choice("fep.rl")
+@pytest.mark.choice("fep.rh")
 @settings(max_examples=40)
 @given(shape=shapes, r=bands, seed=seeds)
 def test_the_filter_keeps_a_low_box_and_what_lies_outside_a_larger_box(shape, r, seed):
@@ -53,6 +57,7 @@ def test_the_filter_keeps_a_low_box_and_what_lies_outside_a_larger_box(shape, r,
     np.testing.assert_allclose(BandFilter(*r)(field(shape, seed)).numpy(), expected, **EXACT)
 
 
+@pytest.mark.identity(3)
 @settings(max_examples=40)
 @given(shape=shapes, r=bands, seed=seeds)
 def test_linear_self_adjoint_and_idempotent(shape, r, seed):
@@ -62,6 +67,7 @@ def test_linear_self_adjoint_and_idempotent(shape, r, seed):
     torch.testing.assert_close((band(f) * g).sum(), (f * band(g)).sum(), rtol=0, atol=1e-10)  # sums of up to 2400 terms
 
 
+@pytest.mark.identity(1)
 @settings(max_examples=40)
 @given(shape=shapes, r=shares, seed=seeds)
 def test_all_low_or_bands_that_touch_are_the_identity(shape, r, seed):
@@ -76,10 +82,12 @@ def test_bands_that_touch_leave_no_gap_on_any_grid(r):
         assert BandFilter(r, 1 - r).passband((n, n, n)).all()
 
 
+@pytest.mark.identity(3)
 def test_no_band_is_zero():
     assert (BandFilter(0, 0)(field((4, 5, 6), 0)) == 0).all()
 
 
+@pytest.mark.identity(5)
 @settings(max_examples=60)
 @given(shape=shapes, r=bands)
 def test_a_constant_is_kept_exactly_if_a_band_holds_it(shape, r):
@@ -108,6 +116,7 @@ def test_a_share_that_is_a_whole_number_of_cells_is_not_rounded_down():
     assert BandFilter(0, 0.56).passband((25, 25, 25)).sum() == 25**3 - 11**3
 
 
+@pytest.mark.choice("fep.zero_box")
 def test_an_empty_low_band_warns_or_keeps_the_constant():
     with pytest.warns(
         RuntimeWarning, match=r"^r_l = 0.1 keeps no low frequency of a \(4, 9, 9\) grid: the mask's mean"
@@ -119,6 +128,7 @@ def test_an_empty_low_band_warns_or_keeps_the_constant():
     assert (warned != kept).sum() == 1
 
 
+@pytest.mark.choice("fep.dct")
 def test_eq4_literal_is_the_printed_transform():
     """Cosines of frequency 1 .. N, 1/sqrt(2) on sample 0, sqrt(8 / (T h w)) in front; back by the transposed sums."""
     shape = (4, 5, 6)
@@ -136,6 +146,7 @@ def test_eq4_literal_is_the_printed_transform():
     np.testing.assert_allclose(band(g).numpy(), expected, **EXACT)
 
 
+@pytest.mark.choice("fep.dct")
 def test_eq4_literal_is_no_identity_even_with_every_band():
     g = field((4, 5, 6), 0)
     filtered = BandFilter(1, 0, transform="eq4_literal")(g)

@@ -1,11 +1,12 @@
 """Whole runs against the released code, on the synthetic clips and TinyA.
 
 The released sort is not stable; the runs compared with ("stable") had it made so, ties in index order, which is what
-`ties=plain` does. Rounding still differs: the release blurs by convolution and interpolates its windows, and the sort
-of the area term turns a last bit into a swap of two voxels.
+`ties=plain` does. The loop does the release's arithmetic operation by operation, so on one machine both give the same
+bits (see test_plain_loop.py). The goldens were made with AVX-512. Other vector units round exponentials and
+convolutions differently; where the area term's cut falls between two voxels that differ in the last bit, that swaps
+them, and the run takes another of a few possible courses. So does the release when a clip moves by one unit in the last
+place, and where a run differs from its golden, a run on such a clip must meet it.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,56 +16,15 @@ from scipy.stats import spearmanr
 from toys import golden, golden_clip, tiny_a
 
 from vxbench.explainers.perturbation import EP3D, STEP, EP3DEvenly
+from vxbench.explainers.perturbation.mask import MaskGenerator
 
 METHODS = {"ep3d": EP3D, "ep2d": EP3DEvenly, "step": STEP}
 RELEASED = {"step": 7, "sigma": 11}
 VARIANTS = ["preserve_blur", "preserve_fade", "delete_blur", "delete_fade", "dual_blur"]
-
-
-class Close(NamedTuple):
-    """What may differ after so many updates: any seed, the share of seeds off by more than 1e-4, Spearman's rank
-    correlation of all seeds, and the energy's terms (relative, mean of ten iterations)."""
-
-    seed: float
-    off: float
-    rank: float
-    energy: float
-
-
-# What the release itself does when its input moves by 1e-7 (its stable runs, small clip) bounds what can be asked.
-# Largest difference of a mask / Spearman there:
-#      10 updates: ep3d .006 / .9999, ep2d 3e-6 / 1.0000, step 8e-7 / 1.0000; advice for another computer: .01
-#     100 updates: ep3d .7 / .9817, ep2d .08 / .9998, step 2e-7 / 1.0000
-#     300 updates: step 6e-8 / 1.0000
-# Measured here, worst of all cases below (seed / off / Spearman):
-#       1 update: 8e-7 / 0 / .99999
-#      10 updates: 9e-4 / .011 / .999998 (the worst is fade + delete; 6e-5 for ep3d and 2e-7 for step at area .1)
-#     100 updates: ep3d .9999 by rank; 300 updates: step 3e-6
-# Each tolerance lies between the two.
-CLOSE = {
-    "1": Close(seed=1e-5, off=0, rank=0.9999, energy=1e-5),
-    "10": Close(seed=0.01, off=0.05, rank=0.9999, energy=1e-3),
-    "100 ep": Close(seed=1, off=1, rank=0.99, energy=1e-2),
-    "100 step": Close(seed=1e-4, off=0, rank=0.9999, energy=1e-4),
-    "299 step": Close(seed=1e-4, off=0, rank=0.9999, energy=1e-4),
-    # At area .2 the cut of the first sort over the whole clip falls among 320 voxels (40 mirror images of each other
-    # in each of 8 frames) that differ by 3e-7 at most, so the last bit ranks them: as with another order of ties, for
-    # which the release gives 1e-3 after 1 update and .13, Spearman .997, after 10. Measured 8e-4; .034, .9987.
-    "1 tied": Close(seed=1e-3, off=0.2, rank=0.997, energy=1e-5),
-    "10 tied": Close(seed=0.13, off=1, rank=0.997, energy=1e-2),
-}
-
-
-def assert_seed(actual: torch.Tensor, expected: np.ndarray, close: Close):
-    actual = actual.numpy().reshape(expected.shape)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=close.seed)
-    assert (np.abs(actual - expected) > 1e-4).mean() <= close.off
-    assert spearmanr(actual.ravel(), expected.ravel())[0] >= close.rank
-
-
-def run(name, updates, clip, target, **settings):
-    explainer = METHODS[name](iterations=updates + 1, **RELEASED, **settings)
-    return record(explainer, tiny_a(), clip, torch.from_numpy(target))
+CLOSE = 1e-5  # of a seed in [0, 1]
+# With AVX2, 8 of the 27 runs leave the golden within 10 updates, by up to 9e-3. All but one meet it from one of 6
+# moved clips. Two cuts are involved in the last; for it what a moved clip does is the bound.
+NEIGHBOURS = 8
 
 
 @pytest.fixture(scope="module")
@@ -77,65 +37,124 @@ def big():
     return golden("ep_big")
 
 
-@pytest.mark.parametrize(("name", "updates"), [("ep3d", 100), ("ep2d", 100), ("step", 299)])
-def test_a_run_on_a_small_clip(small, name, updates):
-    saliency, steps = run(name, updates, golden_clip("small0"), small["small0_target"], areas=(0.1,))
-    key = f"{name}_a10_stable"
-    for done in (1, 10, 100):
-        close = CLOSE[str(done) if done < 100 else f"100 {name[:2] if name != 'step' else name}"]
-        assert_seed(steps[done].seed, small[f"{key}_seed_{done}"], close)
-        assert_energy(steps, small[f"{key}_hist"], done, close)
-    if name == "step":  # the mask that is returned is made before the last, the 300th, update
-        assert_seed(steps[299].seed, small[f"{key}_seed_for_mask_300"], CLOSE["299 step"])
-        assert_energy(steps, small[f"{key}_hist"], 299, CLOSE["299 step"])
-        np.testing.assert_allclose(saliency[0, 3], small[f"{key}_mask_300_frame3"], rtol=0, atol=1e-4)
+def both():
+    return torch.cat([golden_clip("small0"), golden_clip("small1")])
 
 
-def assert_energy(steps, history, done, close):
-    """Means of the up to ten iterations before: a single one may fall on either side of a swap."""
-    window = slice(max(0, done - 10), done)
-    energy = [[step.reward.item(), step.penalty.item()] for step in steps[window]]
-    assert np.mean(energy, axis=0) == pytest.approx(history[:, window].mean(axis=1), rel=close.energy)
+def run(name, updates, clip, target, **settings):
+    explainer = METHODS[name](iterations=updates + 1, **RELEASED, **settings)
+    return record(explainer, tiny_a(), clip, torch.from_numpy(target))
 
 
+def one_ulp_away(clip, seed):
+    """Every other value, drawn at random, is the next larger float."""
+    moved = torch.rand(clip.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+    return torch.where(moved, clip.nextafter(torch.full_like(clip, torch.inf)), clip)
+
+
+def distances(steps, expected, done) -> np.ndarray:
+    """Largest difference of a seed, one a clip."""
+    seed = steps[done].seed.numpy()
+    return np.abs(seed - expected.reshape(seed.shape)).max(axis=(1, 2, 3))
+
+
+def assert_meets(name, clip, target, arrays, key, **settings):
+    """Seeds after 1 and 10 updates."""
+    steps = run(name, 10, clip, target, **settings)[1]
+    assert distances(steps, arrays[f"{key}_seed_1"], 1).max() <= CLOSE
+    expected = arrays[f"{key}_seed_10"]
+    best, drift = distances(steps, expected, 10), 0.0
+    for neighbour in range(NEIGHBOURS):
+        if best.max() <= CLOSE:
+            break
+        moved = run(name, 10, one_ulp_away(clip, neighbour), target, **settings)[1]
+        best = np.minimum(best, distances(moved, expected, 10))
+        drift = max(drift, distances(moved, steps[10].seed.numpy(), 10).max())
+    assert best.max() <= max(CLOSE, drift)
+    return steps
+
+
+@pytest.mark.choice("ep.areas")
 @pytest.mark.parametrize("name", METHODS)
-def test_gradients_on_the_way(small, name):
-    steps = run(name, 10, golden_clip("small0"), small["small0_target"], areas=(0.1,))[1]
-    for iteration in (1, 10):
-        expected = small[f"{name}_a10_stable_grad_{iteration}"]
-        # In iteration 10 a swap at the cut of the sort may move single entries by 2 x 300 / n, n = 8 x 78 x 78.
-        tolerance = 1e-5 * np.abs(expected).max() + (0 if iteration == 1 else 600 / (8 * 78 * 78))
-        np.testing.assert_allclose(steps[iteration - 1].gradient[0], expected, rtol=0, atol=tolerance)
-
-
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("area", [5, 20])
-def test_other_areas(small, name, area):
-    steps = run(name, 10, golden_clip("small0"), small["small0_target"], areas=(area / 100,))[1]
-    tied = " tied" if area == 20 and name != "ep2d" else ""
-    for done in (1, 10):
-        assert_seed(steps[done].seed, small[f"{name}_a{area:02d}_stable_seed_{done}"], CLOSE[f"{done}{tied}"])
+@pytest.mark.parametrize("area", [5, 10, 20])
+def test_a_small_clip_at_every_area(small, name, area):
+    key = f"{name}_a{area:02d}_stable"
+    clip, target = golden_clip("small0"), small["small0_target"]
+    steps = assert_meets(name, clip, target, small, key, areas=(area / 100,))
+    first = small[f"{key}_grad_1"]
+    np.testing.assert_allclose(steps[0].gradient[0], first, rtol=0, atol=1e-5 * np.abs(first).max())
+    # By then seeds may differ by 1e-5 and a swap at the cut moves single entries by 2 x 300 / n, n = 8 x 78 x 78.
+    tenth = small[f"{key}_grad_10"]
+    np.testing.assert_allclose(
+        steps[9].gradient[0], tenth, rtol=0, atol=1e-5 * np.abs(tenth).max() + 600 / (8 * 78 * 78)
+    )
+    assert_energy(steps, small[f"{key}_hist"], 10, 1e-5)
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_clips_at_once_in_every_mode(small, name, variant):
     mode, perturbation = variant.split("_")
-    clip = torch.cat([golden_clip("small0"), golden_clip("small1")])
-    steps = run(name, 10, clip, small["batch2_target"], areas=(0.1,), mode=mode, perturbation=perturbation)[1]
-    for done in (1, 10):
-        assert_seed(steps[done].seed, small[f"batch2_{name}_{variant}_seed_{done}"], CLOSE[str(done)])
+    settings = {"areas": (0.1,), "mode": mode, "perturbation": perturbation}
+    key = f"batch2_{name}_{variant}"
+    steps = assert_meets(name, both(), small["batch2_target"], small, key, **settings)
     first = torch.stack([steps[0].reward, steps[0].penalty], dim=1)
-    np.testing.assert_allclose(first, small[f"batch2_{name}_{variant}_hist"][:, :, 0], rtol=1e-5)
+    np.testing.assert_allclose(first, small[f"{key}_hist"][:, :, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_clip_of_the_papers_size(big, name):
-    steps = run(name, 10, golden_clip("big"), big["target"], areas=(0.1,))[1]
     key = f"{name}_a10_stable"
+    steps = assert_meets(name, golden_clip("big"), big["target"], big, key, areas=(0.1,))
     for done in (1, 10):
-        assert_seed(steps[done].seed, big[f"{key}_seed_{done}"], CLOSE[str(done)])
-    gradient = big[f"{key}_grad_1"]
-    np.testing.assert_allclose(steps[0].gradient[0], gradient, rtol=0, atol=1e-5 * np.abs(gradient).max())
-    first = [steps[0].reward.item(), steps[0].penalty.item()]
-    assert first == pytest.approx(big[f"{key}_hist"][:, 0], rel=1e-5)
+        gradient = big[f"{key}_grad_{done}"]
+        swap = 0 if done == 1 else 600 / (16 * 134 * 134)
+        np.testing.assert_allclose(
+            steps[done - 1].gradient[0], gradient, rtol=0, atol=1e-5 * np.abs(gradient).max() + swap
+        )
+    assert_energy(steps, big[f"{key}_hist"], 10, 1e-5)
+
+
+def assert_energy(steps, history, done, relative):
+    """Reward and penalty, means of the ten iterations before: a single one may fall on either side of a swap."""
+    window = slice(done - 10, done)
+    energy = [[step.reward.item(), step.penalty.item()] for step in steps[window]]
+    assert np.mean(energy, axis=0) == pytest.approx(history[:, window].mean(axis=1), rel=relative)
+
+
+# What the release itself does after so many updates on the small clip when its clip moves by 1e-7 or its ties are
+# settled otherwise: Spearman of all mask values, share of the top tenth in common, and its objective, relative, over
+# the last ten iterations (its largest change in any run of 2000). STEP pulls back together, EP does not.
+DRIFT = {
+    ("ep3d", 100): (0.98, 0.85, 0.06),
+    ("ep3d", 299): (0.96, 0.81, 0.06),
+    ("ep2d", 100): (0.99, 0.87, 0.03),
+    ("ep2d", 299): (0.99, 0.90, 0.03),
+    ("step", 100): (0.9999, 0.99, 0.003),
+    ("step", 299): (0.9999, 0.99, 0.003),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_long_run_stays_as_near_as_the_release_to_itself(small, name):
+    saliency, steps = run(name, 299, golden_clip("small0"), small["small0_target"], areas=(0.1,))
+    key = f"{name}_a10_stable"
+    generator = MaskGenerator(56, 56, 7, 11)
+    for done, expected in ((100, small[f"{key}_seed_100"]), (299, small[f"{key}_seed_for_mask_300"])):
+        rank, overlap, energy = DRIFT[name, done]
+        mask, released = (
+            generator.crop(generator(seed)).flatten() for seed in (steps[done].seed[0], torch.from_numpy(expected))
+        )
+        assert spearmanr(mask, released)[0] >= rank
+        assert top_tenth_in_common(mask, released) >= overlap
+        assert_energy(steps, small[f"{key}_hist"], done, energy)
+    frame = small[f"{key}_mask_300_frame3"]
+    assert spearmanr(saliency[0, 3].flatten(), frame.ravel())[0] >= DRIFT[name, 299][0]
+    if name == "step":  # measured 3e-6
+        np.testing.assert_allclose(saliency[0, 3], frame, rtol=0, atol=1e-4)
+
+
+def top_tenth_in_common(mask, other) -> float:
+    """Intersection over union of the highest tenth of the voxels."""
+    one, two = (set(values.topk(len(values) // 10).indices.tolist()) for values in (mask, other))
+    return len(one & two) / len(one | two)

@@ -5,15 +5,18 @@ from itertools import pairwise
 import pytest
 import torch
 from perturbation_runs import (
+    EXACT,
     FRAMES,
     HEIGHT,
     SMALL,
     TARGET,
     WIDTH,
+    first_seed,
     generators,
     record,
     seeds_of,
     small_clips,
+    small_generator,
     small_model,
 )
 from torch import nn
@@ -21,24 +24,22 @@ from toys import GapFC, clips, seeded
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation import EP3D, EP3DEvenly
-from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import Pyramid, blur
 from vxbench.explainers.perturbation.regularisers import AreaTerm
 
-EXACT = {"rtol": 0, "atol": 1e-12}  # float64, the same arithmetic in another order
 # Rewards and penalties are of order 100.
 ENERGY = {"rtol": 1e-12, "atol": 1e-12}
 
 
 @pytest.fixture
 def generator():
-    return MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+    return small_generator()
 
 
 @pytest.fixture
 def padded(generator):
     """The first padded mask: all seeds one, (1, T, H', W')."""
-    return generator(torch.ones(FRAMES, *generator.seed_shape, dtype=torch.float64))[None]
+    return generator(first_seed()[0])[None]
 
 
 def probability(clip, target=TARGET[:1]):
@@ -52,6 +53,7 @@ def first_step(**settings):
 # Descent.
 
 
+@pytest.mark.identity(12)
 def test_the_first_step_is_the_whole_gradient_the_later_ones_are_dampened():
     explainer = EP3D(**SMALL, lr=0.003, momentum=0.8, dampening=0.7)
     steps = record(explainer)[1]
@@ -63,6 +65,7 @@ def test_the_first_step_is_the_whole_gradient_the_later_ones_are_dampened():
     assert ((steps[-1].seed > 0) & (steps[-1].seed < 1)).double().mean() > 0.5  # the clamp does not hide the rest
 
 
+@pytest.mark.identity(12)
 def test_a_constant_gradient_makes_equal_steps():
     """momentum + (1 - dampening) = 1: the velocity stays where it is."""
 
@@ -90,6 +93,15 @@ def test_the_saliency_is_the_mask_at_the_start_of_the_last_iteration(generator):
     assert saliency.dtype == torch.float32
 
 
+@pytest.mark.choice("ep.iters")
+def test_a_run_of_fewer_iterations_is_the_beginning_of_a_longer_one():
+    (short, first), (long, steps) = (record(EP3D(**{**SMALL, "iterations": n}, lr=0.01)) for n in (3, 8))
+    assert [step.iteration for step in first] == [0, 1, 2]
+    assert torch.equal(seeds_of(first), seeds_of(steps)[:3])
+    assert len(steps) == 8
+    assert (short - long).abs().max() > 0.01
+
+
 def test_the_gradient_is_that_of_reward_and_penalty(generator):
     """Finite differences of the reported energy along the gradient."""
     steps = record(EP3D(**{**SMALL, "iterations": 2}, lr=1e-7))[1]
@@ -104,6 +116,7 @@ def test_the_gradient_is_that_of_reward_and_penalty(generator):
 # The reward.
 
 
+@pytest.mark.choice("ep.w_r")
 @pytest.mark.parametrize("perturbation", ["blur", "fade"])
 def test_reward_of_each_mode(generator, padded, perturbation):
     pyramid = Pyramid(small_clips(), perturbation, 5, 6.0)
@@ -116,6 +129,7 @@ def test_reward_of_each_mode(generator, padded, perturbation):
         torch.testing.assert_close(first_step(mode=mode, **settings).reward[0], 7 * value, **ENERGY)
 
 
+@pytest.mark.choice("ep.reward")
 def test_reward_prob_is_the_probability_itself(generator, padded):
     kept = probability(Pyramid(small_clips()).apply(generator.crop(padded)))
     torch.testing.assert_close(first_step(reward="prob").reward[0], -100 * kept, **ENERGY)
@@ -130,6 +144,33 @@ class Sure(nn.Module):
         return torch.stack([clip.mean((1, 2, 3, 4)) + 1e4, 0 * clip.mean((1, 2, 3, 4))], dim=1)
 
 
+@pytest.mark.choice("ep.reward")
+def test_the_options_of_the_reward_differ_by_a_factor_p_in_the_gradient():
+    """d(-log p) = -dp / p: without an area to keep, the first gradients are proportional."""
+    steps = {reward: first_step(reward=reward, area_weight=0) for reward in ("neglog", "prob")}
+    p = -steps["prob"].reward / 100
+    torch.testing.assert_close(steps["neglog"].gradient * p, steps["prob"].gradient, rtol=1e-9, atol=1e-12)
+
+
+class Probabilities(nn.Module):
+    """The same classifier with its softmax inside, as VGG16LSTM."""
+
+    outputs = "probs"
+
+    def forward(self, clip):
+        return small_model()(clip).softmax(dim=1)
+
+
+@pytest.mark.parametrize("mode", ["preserve", "delete", "dual"])
+@pytest.mark.parametrize("reward", ["neglog", "prob"])
+def test_a_classifier_that_returns_probabilities_gets_no_second_softmax(mode, reward):
+    settings = {**SMALL, "mode": mode, "reward": reward, "areas": (0.2, 0.4), "combine": "sum_tr", "lr": 0.01}
+    expected, inside = (record(EP3D(**settings), model) for model in (small_model(), Probabilities()))
+    assert torch.equal(inside[0], expected[0])
+    assert torch.equal(seeds_of(inside[1]), seeds_of(expected[1]))
+
+
+@pytest.mark.choice("ep.log_eps")
 @pytest.mark.parametrize("log_eps", [1e-12, 1e-3])
 def test_log_eps_is_the_floor_under_the_logarithm(log_eps):
     settings = {**SMALL, "iterations": 2, "log_eps": log_eps, "reward_weight": 1}
@@ -141,6 +182,7 @@ def test_log_eps_is_the_floor_under_the_logarithm(log_eps):
 # The area.
 
 
+@pytest.mark.choice("ep.area_domain")
 def test_the_area_counts_the_padded_mask_or_the_frame(generator, padded):
     share = torch.tensor([0.1], dtype=torch.float64)
     for domain, mask in (("padded", padded), ("crop", generator.crop(padded))):
@@ -157,6 +199,7 @@ def test_the_weight_of_the_area_grows(generator):
         torch.testing.assert_close(step.penalty, expected, **ENERGY)
 
 
+@pytest.mark.choice("ep.areas")
 @pytest.mark.parametrize("method", [EP3D, EP3DEvenly])
 def test_the_mask_comes_to_the_area_when_nothing_else_pulls(generator, method):
     settings = {**SMALL, "iterations": 100, "area_weight": 100, "reward_weight": 0, "ties": "shuffle"}
@@ -167,6 +210,7 @@ def test_the_mask_comes_to_the_area_when_nothing_else_pulls(generator, method):
         assert mask.mean().item() == pytest.approx(area, abs=0.08)
 
 
+@pytest.mark.choice("ep.ties")
 def test_shuffled_ties_follow_the_generator_and_plain_ones_do_not():
     settings = {**SMALL, "lr": 0.01}
     shuffled = [record(EP3D(ties="shuffle", **settings), seed=s)[0] for s in (0, 0, 1)]
@@ -203,7 +247,7 @@ def test_smoothing_blurs_the_result():
     [
         ({"areas": (0.1, 1.5)}, r"areas = 1.5 is outside \[0, 1\]"),
         ({"areas": ()}, r"areas is empty; give at least one share in \[0, 1\]"),
-        ({"combine": "mean"}, "combine = mean is not one of sum_gauss10, sum_tr, extremal"),
+        ({"combine": "mean"}, "combine = mean is not one of sum_gauss10, sum_tr, extremal, single"),
         ({"combine": "extremal", "mode": "delete"}, "combine = extremal compares the kept clip's score; .*"),
         ({"iterations": 0}, r"iterations = 0 is not a whole number in \[1, inf\)"),
         ({"lr": 0}, r"lr = 0 is outside \(0, inf\)"),

@@ -3,9 +3,11 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from plain_loop import plain_mask
 from toys import golden
 
 from vxbench.errors import OutOfRange
+from vxbench.explainers.perturbation import mask as mask_module
 from vxbench.explainers.perturbation.mask import Geometry, MaskGenerator
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64 arithmetic of another order, values of order 1
@@ -14,25 +16,6 @@ SIZES = [(112, 7, 11), (112, 13, 23), (112, 7, 23), (56, 7, 11)]
 
 def uniform(*shape, seed=0, dtype=torch.float64):
     return torch.rand(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-def plain_mask(seed, height, width, step, sigma, coldness):
-    """Pixel by pixel: seed i = floor(u / step) + k - P, centre margin + step i, is zero outside the grid."""
-
-    def axis(size):
-        g = Geometry(size, step, sigma)
-        pixel = torch.arange(g.out)[:, None]
-        index = pixel // step + torch.arange(2 * g.radius + 1) - g.padding
-        return index, (pixel - (g.margin + step * index)).double() / sigma, g.seed
-
-    rows, dy, h = axis(height)
-    columns, dx, w = axis(width)
-    z = torch.hypot(dy[:, None, :, None], dx[None, :, None, :])  # (out_h, out_w, 2R+1, 2R+1)
-    kappa = torch.exp(-2 * (z - 0.5).clamp(min=0) ** 2)
-    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[None, :, None, :]
-    window = seed[:, rows.clamp(0, h - 1)[:, None, :, None], columns.clamp(0, w - 1)[None, :, None, :]]
-    value = (window * inside * kappa).flatten(3)
-    return (value * torch.softmax(coldness * value, dim=3)).sum(dim=3)
 
 
 geometries = st.tuples(st.integers(6, 26), st.integers(6, 26), st.integers(1, 6), st.floats(0.8, 9.0))
@@ -87,6 +70,7 @@ def test_sizes_of_the_published_settings(size, step, sigma, seed, radius, out):
     assert generator(torch.zeros(1, seed, seed)).shape == (1, out, out)
 
 
+@pytest.mark.identity(7)
 @settings(max_examples=25)
 @given(geometry=geometries, seed=st.integers(0, 1000))
 def test_masks_lie_in_0_1_and_zero_seeds_give_zero(geometry, seed):
@@ -97,6 +81,7 @@ def test_masks_lie_in_0_1_and_zero_seeds_give_zero(geometry, seed):
     assert (generator(torch.zeros(1, *generator.seed_shape)) == 0).all()
 
 
+@pytest.mark.identity(7)
 @settings(max_examples=25)
 @given(geometry=geometries, seed=st.integers(0, 1000))
 def test_each_frame_is_its_own(geometry, seed):
@@ -107,6 +92,7 @@ def test_each_frame_is_its_own(geometry, seed):
         assert torch.equal(mask[frame], generator(seeds[frame : frame + 1])[0])
 
 
+@pytest.mark.identity(7)
 @pytest.mark.parametrize(("step", "sigma"), [(3, 4.0), (5, 6.0), (4, 9.0)])
 def test_a_seed_moved_by_one_cell_moves_the_mask_by_one_step(step, sigma):
     generator = MaskGenerator(12 * step, 10 * step, step, sigma)
@@ -189,3 +175,26 @@ def test_golden_gradients_at_the_seeds(expected, size, step, sigma):
     wanted = expected[f"{key}_grad_seed"][:, 0]
     # A sum over hundreds of pixels of either sign in float32: 1e-5 of the largest.
     np.testing.assert_allclose(grad, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_a_gradient_asked_after_the_next_call_is_refused_not_wrong():
+    generator = MaskGenerator(20, 24, 4, 5)
+    seeds = uniform(2, *generator.seed_shape).requires_grad_()
+    mask = generator(seeds)
+    generator(seeds.detach() / 2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(mask.sum(), seeds)
+
+
+@pytest.mark.parametrize("block", [1, 1 << 12, 1 << 20])
+def test_blocks_of_work_change_no_bit(block, monkeypatch):
+    """From one phase of 64 cells to everything at once; float32."""
+    generator = MaskGenerator(30, 40, 5, 6)
+    seeds = uniform(3, *generator.seed_shape, dtype=torch.float32).requires_grad_()
+    results = []
+    for size in (mask_module.CPU_BLOCK, block):
+        monkeypatch.setattr(mask_module, "CPU_BLOCK", size)
+        mask = generator(seeds)
+        results.append((mask.detach(), *torch.autograd.grad((mask**2).sum(), seeds)))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])

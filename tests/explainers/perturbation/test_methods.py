@@ -1,31 +1,17 @@
 """What each method of the family replaces in the loop."""
 
+import perturbation_runs as runs
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from perturbation_runs import (
-    FRAMES,
-    HEIGHT,
-    SMALL,
-    TARGET,
-    WIDTH,
-    generators,
-    record,
-    seeds_of,
-    small_clips,
-    small_model,
-)
+from perturbation_runs import EXACT, FRAMES, SMALL, energy, generators, record, seeds_of
 
 from vxbench.errors import OutOfRange, UserError
-from vxbench.explainers.base import class_score
 from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian, FEPOnSTEP
 from vxbench.explainers.perturbation.frequency import BandFilter, dct3
-from vxbench.explainers.perturbation.mask import MaskGenerator
-from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.explainers.perturbation.regularisers import AreaTerm, CoreTerm
 
-EXACT = {"rtol": 0, "atol": 1e-12}  # float64, the same arithmetic in another order
 # Slow enough that after 20 iterations four seeds in five are still strictly between 0 and 1.
 SLOW = {**SMALL, "lr": 0.005, "iterations": 21}
 BANDS = [(1, 0), (0.3, 0.7), (0.5, 0.5), (0.9, 0.1)]
@@ -34,6 +20,7 @@ BANDS = [(1, 0), (0.3, 0.7), (0.5, 0.5), (0.9, 0.1)]
 # F-EP.
 
 
+@pytest.mark.identity(1)
 @pytest.mark.parametrize(("r_l", "r_h"), BANDS)
 def test_fep_with_every_band_is_ep3d(r_l, r_h):
     """1 to 20 iterations in float64: the sort has not yet amplified the rounding of the transform (measured 3e-15)."""
@@ -42,10 +29,14 @@ def test_fep_with_every_band_is_ep3d(r_l, r_h):
     torch.testing.assert_close(seeds_of(record(FEP(r_l=r_l, r_h=r_h, **SLOW))[1]), seeds, **EXACT)
 
 
+@pytest.mark.identity(1)
+@pytest.mark.choice("fep.rl")
+@pytest.mark.choice("fep.rh")
 def test_fep_with_a_gap_between_its_bands_is_not_ep3d():
     assert (seeds_of(record(FEP(r_l=0.5, r_h=0.2, **SLOW))[1]) - seeds_of(record(EP3D(**SLOW))[1])).abs().max() > 0.1
 
 
+@pytest.mark.choice("fep.base")
 @pytest.mark.parametrize(("r_l", "r_h"), BANDS)
 def test_fep_on_step_with_every_band_is_step(r_l, r_h):
     step = {**SLOW, "core_start": 2, "core_weight": 30, "reward_weight": 100}
@@ -53,6 +44,7 @@ def test_fep_on_step_with_every_band_is_step(r_l, r_h):
     torch.testing.assert_close(seeds_of(record(FEPOnSTEP(r_l=r_l, r_h=r_h, **step))[1]), expected, **EXACT)
 
 
+@pytest.mark.identity(4)
 def test_without_clamping_the_mask_never_leaves_the_band():
     """The area asks for nothing, so that all seeds fall and, for 20 iterations, none meets 0 or 1."""
     steps = record(FEP(r_l=0.5, r_h=0.2, **{**SLOW, "lr": 0.01, "reward_weight": 20, "areas": (0.0,)}))[1]
@@ -64,6 +56,7 @@ def test_without_clamping_the_mask_never_leaves_the_band():
     assert moved[-1][..., ~outside].abs().max() > 0.1
 
 
+@pytest.mark.identity(4)
 def test_the_momentum_of_filtered_gradients_is_the_filtered_momentum():
     band, gradients = BandFilter(0.5, 0.2), [step.gradient for step in record(EP3D(**SLOW))[1]]
 
@@ -76,16 +69,15 @@ def test_the_momentum_of_filtered_gradients_is_the_filtered_momentum():
     torch.testing.assert_close(momentum([band(g) for g in gradients]), band(momentum(gradients)), **EXACT)
 
 
+@pytest.mark.choice("fep.tensor")
+@pytest.mark.choice("fep.term")
 @pytest.mark.parametrize("tensor", ["seed", "mask"])
 @pytest.mark.parametrize("term", ["total", "reward"])
 def test_which_gradient_is_filtered(tensor, term):
     """The first gradient, put together by hand: reward and area part, at the seed or at the padded mask."""
-    generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
-    seed = torch.ones(1, FRAMES, *generator.seed_shape, dtype=torch.float64, requires_grad=True)
-    padded = generator(seed[0])[None]
-    kept = class_score(small_model(), Pyramid(small_clips()).apply(generator.crop(padded)), TARGET[:1], "prob")
-    reward = -100 * kept.log().sum()
-    area = 300 * AreaTerm()(padded, torch.tensor([0.1], dtype=torch.float64), generators(1)).sum()
+    seed = runs.first_seed().requires_grad_()
+    padded = runs.small_generator()(seed[0])[None]
+    reward, area = energy(padded)
     band = BandFilter(0.5, 0.2)
 
     def at(target, energy):
@@ -98,6 +90,8 @@ def test_which_gradient_is_filtered(tensor, term):
     torch.testing.assert_close(step.gradient, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.choice("fep.dct")
+@pytest.mark.choice("fep.zero_box")
 def test_transform_and_zero_box_reach_the_filter():
     plain = EP3D(**{**SMALL, "iterations": 1})
     gradient = record(plain)[1][0].gradient
@@ -112,14 +106,16 @@ def test_transform_and_zero_box_reach_the_filter():
 # EP-2D, evenly.
 
 
+@pytest.mark.identity(9)
 def test_evenly_is_ep3d_on_a_clip_of_one_frame():
-    clip = small_clips()[:, :, :1]
+    clip = runs.small_clips()[:, :, :1]
     evenly, whole = (record(method(**SLOW), clip=clip)[1] for method in (EP3DEvenly, EP3D))
     assert torch.equal(seeds_of(evenly), seeds_of(whole))
 
 
+@pytest.mark.identity(9)
 def test_evenly_spreads_the_area_over_frames_and_ep3d_need_not():
-    generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+    generator = runs.small_generator()
     spread = {}
     for method in (EP3DEvenly, EP3D):
         steps = record(method(areas=(0.3,), ties="shuffle", **{**SMALL, "iterations": 100, "reward_weight": 5}))[1]
@@ -142,6 +138,8 @@ def test_gaussian_weights_are_those_of_equation_12(dt, taps, ends):
     assert (row > 0).sum() == 2 * dt + 1
 
 
+@pytest.mark.identity(10)
+@pytest.mark.choice("ep.tsmooth_pad")
 @settings(max_examples=30)
 @given(dt=st.integers(0, 5), frames=st.integers(1, 9), ends=st.sampled_from(["renorm", "replicate", "zero"]))
 def test_gaussian_weights_sum_to_one_and_lose_the_outside_only_with_zero(dt, frames, ends):
@@ -155,6 +153,7 @@ def test_gaussian_weights_sum_to_one_and_lose_the_outside_only_with_zero(dt, fra
         torch.testing.assert_close(sums, torch.ones(frames, dtype=torch.float64), **EXACT)
 
 
+@pytest.mark.choice("ep.tsmooth_pad")
 def test_gaussian_ends_by_hand():
     full = EP3DGaussian(dt=1).weights(9)[4, 3:6]
     side, centre = full[0].item(), full[1].item()
@@ -164,29 +163,27 @@ def test_gaussian_ends_by_hand():
     assert first["renorm"] == pytest.approx([centre / (centre + side), side / (centre + side), 0])
 
 
+@pytest.mark.identity(10)
 @pytest.mark.parametrize("ends", ["renorm", "replicate"])
 def test_gaussian_keeps_seeds_that_are_constant_in_time(ends):
     seed = torch.rand(2, 1, 4, 5, dtype=torch.float64).expand(2, FRAMES, 4, 5)
     torch.testing.assert_close(EP3DGaussian(dt=2, ends=ends).smooth_seed(seed), seed, **EXACT)
 
 
+@pytest.mark.identity(10)
 def test_gaussian_of_dt_zero_is_ep3d():
     assert torch.equal(seeds_of(record(EP3DGaussian(dt=0, **SLOW))[1]), seeds_of(record(EP3D(**SLOW))[1]))
 
 
 def test_gaussian_smooths_seeds_before_the_generator_and_the_gradient_flows_through():
-    generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+    generator = runs.small_generator()
     explainer = EP3DGaussian(dt=2, ends="zero", **{**SMALL, "iterations": 2}, lr=0.01)
     saliency, steps = record(explainer)
     smooth = torch.einsum("st,nthw->nshw", explainer.weights(FRAMES), steps[-1].seed)
     assert torch.equal(saliency, generator.crop(generator(smooth[0]))[None].float())
     # At seeds of one: what EP-3D's gradient at the smoothed seeds says, carried back by the transposed weights.
-    seed = torch.ones(1, FRAMES, *generator.seed_shape, dtype=torch.float64)
-    spread = torch.einsum("st,nthw->nshw", explainer.weights(FRAMES), seed).requires_grad_()
-    padded = generator(spread[0])[None]
-    kept = class_score(small_model(), Pyramid(small_clips()).apply(generator.crop(padded)), TARGET[:1], "prob")
-    area = AreaTerm()(padded, torch.tensor([0.1], dtype=torch.float64), generators(1)).sum()
-    (at_smooth,) = torch.autograd.grad(-100 * kept.log().sum() + 300 * area, spread)
+    spread = torch.einsum("st,nthw->nshw", explainer.weights(FRAMES), runs.first_seed()).requires_grad_()
+    (at_smooth,) = torch.autograd.grad(sum(energy(generator(spread[0])[None])), spread)
     expected = torch.einsum("st,nshw->nthw", explainer.weights(FRAMES), at_smooth)
     torch.testing.assert_close(steps[0].gradient, expected, rtol=1e-10, atol=1e-12)
 
@@ -194,13 +191,14 @@ def test_gaussian_smooths_seeds_before_the_generator_and_the_gradient_flows_thro
 # STEP.
 
 
+@pytest.mark.choice("ep.w_r")
 def test_step_without_its_own_terms_is_ep3d():
     like_ep = {"core_weight": 0, "area_growth": 1.0, "reward_weight": 100.0}
     assert torch.equal(seeds_of(record(STEP(**SLOW, **like_ep))[1]), seeds_of(record(EP3D(**SLOW))[1]))
 
 
 def test_step_adds_the_core_term_after_core_start():
-    generator = MaskGenerator(HEIGHT, WIDTH, SMALL["step"], SMALL["sigma"])
+    generator = runs.small_generator()
     area, start = torch.tensor([0.1], dtype=torch.float64), 2
     for step in record(STEP(**SMALL, lr=0.01, core_start=start, core_weight=40))[1]:
         mask = generator(step.seed[0])[None]
@@ -210,6 +208,9 @@ def test_step_adds_the_core_term_after_core_start():
         torch.testing.assert_close(step.penalty, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.choice("step.stride_t")
+@pytest.mark.choice("step.topk_volume")
+@pytest.mark.choice("step.loss")
 @pytest.mark.parametrize(
     ("option", "term"),
     [
@@ -230,8 +231,9 @@ def test_step_options_reach_the_core_term(option, term):
     assert (found - CoreTerm()(mask, area, generators(1))).abs() > 1e-4
 
 
+@pytest.mark.choice("step.short_t")
 def test_step_on_a_short_clip_shrinks_or_stops():
-    short = small_clips()[:, :, :5]
+    short = runs.small_clips()[:, :, :5]
     few = {**SMALL, "iterations": 2, "core_start": 0}
     with pytest.warns(RuntimeWarning, match="shrunk to the clip's 5"):
         record(STEP(**few), clip=short)
@@ -261,3 +263,51 @@ def test_step_on_a_short_clip_shrinks_or_stops():
 def test_a_setting_out_of_range_is_refused_in_one_line(method, setting, line):
     with pytest.raises(OutOfRange, match=f"^{line}$"):
         method(**setting)
+
+
+@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, STEP])
+def test_settings_go_by_their_names(method):
+    with pytest.raises(TypeError, match="positional"):
+        method((0.1,))
+
+
+@pytest.mark.parametrize("method", [FEP, FEPOnSTEP])
+def test_only_the_bands_may_go_by_position(method):
+    band = method(0.7, 0.1).band
+    assert (band.r_l, band.r_h) == (0.7, 0.1)
+    with pytest.raises(TypeError, match="positional"):
+        method(0.7, 0.1, "ortho")
+
+
+# Defaults, and settings handed on.
+
+
+@pytest.mark.choice("ep.w_r")
+def test_the_reward_weighs_100_in_ep_and_1_in_step():
+    few = {**SMALL, "iterations": 1}
+    rewards = {method: record(method(**few))[1][0].reward for method in (EP3D, EP3DEvenly, EP3DGaussian, FEP, STEP)}
+    for method in (EP3DEvenly, EP3DGaussian, FEP):
+        assert torch.equal(rewards[method], rewards[EP3D])
+    torch.testing.assert_close(rewards[EP3D], 100 * rewards[STEP], rtol=1e-12, atol=0)
+    other = record(EP3D(reward_weight=7, **few))[1][0]
+    torch.testing.assert_close(other.reward, 7 * rewards[STEP], rtol=1e-12, atol=0)
+
+
+@pytest.mark.choice("fep.area")
+def test_the_area_of_fep_is_that_of_its_area_term():
+    few = {**SMALL, "iterations": 1}
+    found = {area: record(FEP(areas=(area,), **few))[1][0].penalty for area in (0.1, 0.4)}
+    for area, penalty in found.items():
+        torch.testing.assert_close(penalty, record(EP3D(areas=(area,), **few))[1][0].penalty, **EXACT)
+    assert torch.equal(record(FEP(**few))[1][0].penalty, found[0.1])
+    assert not torch.equal(found[0.1], found[0.4])
+
+
+@pytest.mark.choice("fep.base")
+def test_the_base_of_fep_is_an_energy_not_a_filter():
+    """The same bands on the gradient of EP's energy and of STEP's, whose reward weighs 1."""
+    few = {**SMALL, "iterations": 1}
+    for method, base in ((FEP, EP3D), (FEPOnSTEP, STEP)):
+        step, plain = record(method(0.5, 0.2, **few))[1][0], record(base(**few))[1][0]
+        torch.testing.assert_close(step.gradient, BandFilter(0.5, 0.2)(plain.gradient), **EXACT)
+        assert torch.equal(step.reward, plain.reward)

@@ -51,6 +51,7 @@ def test_blur_fades_to_zero_at_the_border():
     assert blurred[0, 0] < 0.4
 
 
+@pytest.mark.identity(6)
 @pytest.mark.parametrize("kind", ["blur", "fade"])
 def test_mask_one_keeps_the_clip_and_zero_takes_the_lowest_level(kind):
     clip = clips(2, 3, 4, 12, 10)
@@ -69,6 +70,7 @@ def test_levels_are_evenly_spaced_blurs():
         torch.testing.assert_close(levels[:, level], blur(clip, sigma), **EXACT)
 
 
+@pytest.mark.identity(6)
 @settings(max_examples=25)
 @given(levels=st.integers(2, 9), seed=st.integers(0, 1000))
 def test_fade_is_the_product_of_mask_and_clip(levels, seed):
@@ -77,6 +79,7 @@ def test_fade_is_the_product_of_mask_and_clip(levels, seed):
     torch.testing.assert_close(Pyramid(clip, "fade", levels).apply(mask), mask[:, None] * clip, **EXACT)
 
 
+@pytest.mark.identity(6)
 @settings(max_examples=25)
 @given(levels=st.integers(2, 9), seed=st.integers(0, 1000))
 def test_a_mask_mixes_the_two_levels_next_to_it(levels, seed):

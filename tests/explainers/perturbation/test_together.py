@@ -4,6 +4,7 @@ import pytest
 import torch
 from perturbation_runs import FRAMES, HEIGHT, SMALL, TARGET, WIDTH, generators, record, small_clips, small_model
 from torch import nn
+from toys import clips
 
 from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian
 from vxbench.explainers.perturbation.pyramid import blur
@@ -12,6 +13,7 @@ from vxbench.explainers.perturbation.pyramid import blur
 MAP = {"rtol": 0, "atol": 1e-7}
 
 
+@pytest.mark.identity(30)
 @pytest.mark.parametrize("ties", ["plain", "shuffle"])
 @pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
 def test_a_clip_feels_neither_its_batch_nor_the_chunk(method, ties):
@@ -29,6 +31,7 @@ def test_a_clip_feels_neither_its_batch_nor_the_chunk(method, ties):
         torch.testing.assert_close(alone[0], together[i], **MAP)
 
 
+@pytest.mark.choice("ep.combine")
 @pytest.mark.parametrize("how", ["sum_gauss10", "sum_tr"])
 def test_areas_are_optimised_apart_and_summed(how):
     settings = {**SMALL, "lr": 0.005}
@@ -46,6 +49,7 @@ class Brightness(nn.Module):
         return torch.stack([mean, torch.zeros_like(mean)], dim=1)
 
 
+@pytest.mark.choice("ep.combine")
 def test_extremal_takes_the_smallest_area_that_is_enough():
     """Shares are given in falling order. The first clip is dark and gains by any mask, the second bright, by none."""
     ones = torch.ones(1, 3, FRAMES, HEIGHT, WIDTH, dtype=torch.float64)
@@ -93,3 +97,37 @@ def test_chunk_bounds_what_goes_through_the_network_at_once(combine):
 def test_a_single_area_is_the_mask_itself_however_combined(how):
     results = [record(EP3D(areas=(0.2,), combine=c, **SMALL))[0] for c in ("sum_gauss10", how)]
     assert torch.equal(*results)
+
+
+@pytest.mark.choice("ep.combine")
+def test_single_looks_at_the_first_area_as_given_and_at_no_other():
+    """The others are not even optimised."""
+    model = Counting()
+    first = record(EP3D(areas=(0.6, 0.1, 0.3), combine="single", **SMALL), model, small_clips(2))[0]
+    assert model.sizes == {2}
+    assert torch.equal(first, record(EP3D(areas=(0.6,), **SMALL), small_model(), small_clips(2))[0])
+    assert not torch.equal(first, record(EP3D(areas=(0.1,), **SMALL), small_model(), small_clips(2))[0])
+
+
+@pytest.mark.parametrize("mode", ["preserve", "delete", "dual"])
+def test_no_mode_puts_more_than_a_chunk_through_the_network(mode):
+    settings = {**SMALL, "areas": (0.1, 0.2, 0.3), "combine": "sum_tr", "mode": mode}
+    whole = record(EP3D(**settings), small_model(), small_clips(2))[0]
+    for chunk in (1, 3):
+        model = Counting()
+        torch.testing.assert_close(record(EP3D(chunk=chunk, **settings), model, small_clips(2))[0], whole, **MAP)
+        assert max(model.sizes) == chunk
+
+
+@pytest.mark.identity(30)
+@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
+def test_eight_clips_at_once_are_eight_single_clips(method):
+    settings = {"step": 4, "sigma": 5, "areas": (0.23,), "iterations": 6, "lr": 0.005, "core_start": 1}
+    if method is not STEP:
+        settings.pop("core_start")
+    model, clip = small_model(), clips(8, 3, 8, 12, 16, seed=2, dtype=torch.float64)
+    target = torch.arange(8) % 4
+    together = method(**settings)(model, clip, target, generators=generators(8))
+    for i in range(8):
+        alone = method(**settings)(model, clip[i : i + 1], target[i : i + 1], generators=generators(8)[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], **MAP)

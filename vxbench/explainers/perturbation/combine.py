@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vxbench.explainers.perturbation.pyramid import blur
 
-COMBINE = ("sum_gauss10", "sum_tr", "extremal")
+COMBINE = ("sum_gauss10", "sum_tr", "extremal", "single")
 TORCHRAY_SIGMA = 0.09  # of the frame's shorter side
 
 
@@ -14,11 +14,11 @@ def combine(masks: Tensor, how: str, smoothing: float = 0.0, enough: Tensor | No
 
     One area: the mask itself. Several: `sum_gauss10` sums them, blurs each frame by 10 pixels and divides by the
     clip's maximum (code of Li et al.'s follow-up), `sum_tr` the same with .09 of the shorter side (TorchRay),
-    `extremal` takes the smallest area with enough (B, A) true, else the largest (STEP eq. 3).
+    `extremal` takes the smallest area with enough (B, A) true, else the largest (STEP eq. 3), `single` the first.
     smoothing: sigma in pixels of a blur of every mask before that, 0 for none.
     """
     masks = blur(masks, smoothing).clamp(0, 1)
-    if masks.shape[1] == 1:
+    if masks.shape[1] == 1 or how == "single":
         return masks[:, 0]
     if how == "extremal":
         first = torch.where(enough.any(dim=1), enough.int().argmax(dim=1), masks.shape[1] - 1)

@@ -37,7 +37,8 @@ class PerturbationExplainer(Explainer):
     override `smooth_seed`, `extra_penalty` and `gradient`. Clips and areas are optimised together, at most `chunk`
     masks at once.
 
-    areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several (see combine.py).
+    areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several (see combine.py);
+    with `single` only the first as given is looked at, as in the release.
     iterations, lr, momentum, dampening: SGD on the seeds; the first step is not dampened. step, sigma: the
     generator's, in pixels; None means 7, and 11 for clips 112 wide, else 23. mode: keep the class (`preserve`),
     destroy it (`delete`) or both (`dual`). reward: `neglog` -log p (released) or `prob` -p (printed). reward_weight,
@@ -57,6 +58,7 @@ class PerturbationExplainer(Explainer):
 
     def __init__(
         self,
+        *,
         areas: tuple[float, ...] = (0.1,),
         combine: str = "sum_gauss10",
         iterations: int = 2000,
@@ -81,10 +83,8 @@ class PerturbationExplainer(Explainer):
         chunk: int = 64,
     ):
         super().__init__(chunk)
-        self.areas = sorted(within("areas", area, 0, 1) for area in areas)
-        if not self.areas:
-            raise OutOfRange("areas is empty; give at least one share in [0, 1]")
         self.combine = one_of("combine", combine, COMBINE)
+        self.areas = _shares(areas, first=combine == "single")
         self.iterations = whole("iterations", iterations, 1)
         self.lr = above("lr", lr, 0)
         self.momentum = within("momentum", momentum, 0, 1)
@@ -158,8 +158,8 @@ class PerturbationExplainer(Explainer):
             seed = seed.detach()
             if self.observer:
                 self.observer(Step(iteration, seed, gradient, reward.detach(), penalty.detach()))
-            velocity = gradient if velocity is None else self.momentum * velocity + (1 - self.dampening) * gradient
-            seed = (seed - self.lr * velocity).clamp(0, 1)
+            velocity = gradient if velocity is None else self._accelerate(velocity, gradient)
+            seed = seed.add(velocity, alpha=-self.lr).clamp(0, 1)
         return mask.detach(), score.detach()
 
     @torch.no_grad()
@@ -186,6 +186,10 @@ class PerturbationExplainer(Explainer):
         """Direction of descent, (N, T, h, w). reward, penalty: (N,)."""
         return torch.autograd.grad((reward + penalty).sum(), seed)[0]
 
+    def _accelerate(self, velocity: Tensor, gradient: Tensor) -> Tensor:
+        """torch.optim.SGD's update of its buffer, whose sum is fused: rounded once."""
+        return velocity.mul(self.momentum).add(gradient, alpha=1 - self.dampening)
+
     def _generator(self, height: int, width: int) -> MaskGenerator:
         step = 7 if self.step is None else self.step
         sigma = (11 if width == 112 else 23) if self.sigma is None else self.sigma
@@ -193,15 +197,15 @@ class PerturbationExplainer(Explainer):
 
     def _reward(self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
-        terms, score = 0.0, None
-        if self.mode != "delete":
-            score = class_score(classifier, pyramid.apply(mask), target, "prob")
-            terms = terms - self._utility(score)
-        if self.mode != "preserve":
-            deleted = class_score(classifier, pyramid.apply(1 - mask), target, "prob")
-            terms = terms - self._utility(1 - deleted)
-            score = deleted if score is None else score
-        return score, self.reward_weight * terms
+        versions = {"preserve": [mask], "delete": [1 - mask], "dual": [mask, 1 - mask]}[self.mode]
+        perturbed = torch.cat([pyramid.apply(version) for version in versions])
+        scores = in_chunks(
+            lambda x, y: class_score(classifier, x, y, "prob"), self.chunk, perturbed, target.repeat(len(versions))
+        ).chunk(len(versions))
+        kept, deleted = self.mode != "delete", self.mode != "preserve"
+        terms = [-self._utility(scores[0])] if kept else []
+        terms += [-self._utility(1 - scores[-1])] if deleted else []
+        return scores[0], self.reward_weight * sum(terms)
 
     def _utility(self, probability: Tensor) -> Tensor:
         return probability if self.reward == "prob" else probability.clamp(min=self.log_eps).log()
@@ -213,3 +217,11 @@ class PerturbationExplainer(Explainer):
         weight = self.area_weight * self.area_growth**iteration
         area_penalty = weight * self.area_term(counted, area, generators)
         return area_penalty + self.extra_penalty(padded, area, generators, iteration)
+
+
+def _shares(areas: tuple[float, ...], first: bool) -> list[float]:
+    """Ascending, or the first alone."""
+    shares = [within("areas", area, 0, 1) for area in areas]
+    if not shares:
+        raise OutOfRange("areas is empty; give at least one share in [0, 1]")
+    return shares[:1] if first else sorted(shares)

@@ -1,14 +1,19 @@
 """Mask generator: a coarse seed grid spread into a smooth mask of the frame's size, frame by frame."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import fold, pad
+from torch.nn.functional import pad, unfold
 
 from vxbench.errors import OutOfRange
 from vxbench.ranges import above, whole
+
+ALIGNED = 64  # cells: torch sums and exponentiates whole vectors and left-over elements by other code, in other bits
+CPU_BLOCK = 1 << 18  # values worked on at once, 1 MB
+GPU_BLOCK = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,10 @@ class Geometry:
         """Whether the frame lies within the padded mask. Rounding to cells can leave too narrow a margin."""
         return self.out >= self.margin + self.size
 
-    def distances(self) -> Tensor:
-        """(2R+1, step): from pixel `phase` of a cell to the k-th seed of its window, in units of sigma."""
-        window = torch.arange(2 * self.radius + 1, dtype=torch.float64)[:, None]
-        phase = torch.arange(self.step, dtype=torch.float64)
-        return (phase - self.margin - self.step * (window - self.padding)) / self.sigma
+    def offsets(self) -> Tensor:
+        """(2R+1, step): pixels from the k-th seed of its window to pixel `phase` of a cell."""
+        window = torch.arange(2 * self.radius + 1)[:, None]
+        return torch.arange(self.step) - self.margin - self.step * (window - self.padding)
 
 
 class MaskGenerator:
@@ -75,9 +79,8 @@ class MaskGenerator:
                 f"sigma = {sigma:g} with step = {step} makes a mask smaller than the {height} x {width} frame; "
                 "choose another sigma or step"
             )
-        self.coldness = coldness
-        distance = torch.hypot(self.rows.distances()[:, None, :, None], self.columns.distances()[None, :, None, :])
-        self._kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2).flatten(0, 1)  # (windows, step, step)
+        self.sigma, self.coldness = sigma, coldness
+        self._kernels: dict[tuple, Tensor] = {}
         self._memory: Tensor | None = None
 
     @property
@@ -89,17 +92,34 @@ class MaskGenerator:
 
         The gradient is good until the next call: both work in the same memory. Autograd notices, and raises.
         """
-        padding = (self.columns.padding,) * 2 + (self.rows.padding,) * 2
-        kernel = self._kernel.to(seed)
-        memory = self._lend((len(seed), *kernel.shape, self.rows.mid, self.columns.mid), seed)
-        mask = _SmoothMaximum.apply(pad(seed, padding), kernel, self.columns.radius, self.coldness, memory)
-        return mask[:, : self.rows.out, : self.columns.out].clamp(0, 1)
+        rows, columns = self.rows, self.columns
+        size = (2 * rows.radius + 1, 2 * columns.radius + 1)
+        cells = unfold(seed[:, None], size, padding=(rows.padding, columns.padding))  # (N, windows, mid_h * mid_w)
+        cells = cells.transpose(0, 1).flatten(1)
+        count = cells.shape[1]
+        cells = pad(cells, (0, -count % ALIGNED))
+        kernel = self._kernel(seed)
+        memory = self._lend(kernel.numel() * cells.shape[1], seed)
+        mask = _SmoothMaximum.apply(cells, kernel, self.coldness, memory)[:, :count]
+        mask = mask.unflatten(1, (len(seed), rows.mid, columns.mid)).unflatten(0, (rows.step, columns.step))
+        mask = mask.permute(2, 3, 0, 4, 1).flatten(3, 4).flatten(1, 2)
+        return mask[:, : rows.out, : columns.out].clamp(0, 1)
 
-    def _lend(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    def _kernel(self, like: Tensor) -> Tensor:
+        """(step * step, windows): kappa of the distance from each pixel of a cell to each seed of its window."""
+        key = (like.dtype, like.device)
+        if key not in self._kernels:
+            down, across = self.rows.offsets().to(like), self.columns.offsets().to(like)
+            distance = torch.sqrt(down[:, None, :, None] ** 2 + across[None, :, None, :] ** 2)
+            kappa = torch.exp(-2 * (distance / self.sigma - 0.5).clamp(min=0) ** 2)
+            self._kernels[key] = kappa.flatten(2, 3).flatten(0, 1).T.contiguous()
+        return self._kernels[key]
+
+    def _lend(self, size: int, like: Tensor) -> Tensor:
         """Memory kept from call to call: asking the system for as much anew costs more than filling it."""
         kept = self._memory
-        if kept is None or kept.shape != shape or kept.dtype != like.dtype or kept.device != like.device:
-            self._memory = kept = like.new_empty(shape)
+        if kept is None or kept.numel() != size or kept.dtype != like.dtype or kept.device != like.device:
+            self._memory = kept = like.new_empty(size)
         return kept
 
     def crop(self, mask: Tensor) -> Tensor:
@@ -111,64 +131,50 @@ class MaskGenerator:
 class _SmoothMaximum(torch.autograd.Function):
     """The smooth maximum over each pixel's window, v . softmax(coldness v).
 
-    seed (N, h', w') padded, kernel (windows, step, step) -> (N, mid_h * step, mid_w * step). Plain autograd would keep
-    several tensors of windows x pixels; here only the softmax weights are kept, in memory the caller lends
-    (N, windows, step, step, mid_h, mid_w), and both passes go over blocks of frames that fit the cache of a CPU (one
-    frame) or fill a GPU. The arithmetic is the release's, softmax and then a weighted sum, so that pixels which tie or
+    cells (windows, n): the seeds in the window of each cell; kernel (phases, windows): their weights for each pixel of
+    a cell -> (phases, n). Plain autograd would keep several tensors of phases x windows x n; here only the softmax
+    weights are kept, in memory the caller lends, and both passes go over blocks that fit the cache of a CPU.
+
+    The arithmetic is the release's, operation by operation and in its order of summation, so that pixels which tie or
     differ in the last bit there do so here: the area term ranks them.
     """
 
     @staticmethod
-    def forward(ctx, seed, kernel, column_radius, coldness, memory):
-        windows = _Windows(kernel, column_radius)
-        pairs = zip(windows.blocks(seed), windows.blocks(memory), strict=True)
-        mask = torch.cat([windows.spread(part, coldness, weight) for part, weight in pairs])
-        ctx.save_for_backward(seed, kernel, mask, memory)
-        ctx.column_radius, ctx.coldness = column_radius, coldness
-        return mask.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
+    def forward(ctx, cells, kernel, coldness, memory):
+        mask = cells.new_empty(len(kernel), cells.shape[1])
+        for phases, columns, weight in _blocks(cells, kernel, memory):
+            value = cells[:, columns] * kernel[phases, :, None]
+            torch.softmax(coldness * value, dim=1, out=weight)
+            mask[phases, columns] = value.mul_(weight).sum(dim=1)
+        ctx.save_for_backward(cells, kernel, memory)
+        ctx.coldness = coldness
+        return mask
 
     @staticmethod
     def backward(ctx, grad):
-        seed, kernel, mask, memory = ctx.saved_tensors
-        windows = _Windows(kernel, ctx.column_radius)
-        grad = grad.unflatten(2, (-1, kernel.shape[2])).unflatten(1, (-1, kernel.shape[1]))
-        grad = grad.permute(0, 2, 4, 1, 3).contiguous()
-        parts = []
-        for part, top, weight, outer in zip(*map(windows.blocks, (seed, mask, memory, grad)), strict=True):
-            # d mask / d value = weight * (1 + coldness * (value - mask))
-            slope = windows.values(part).sub_(top[:, None]).mul_(ctx.coldness).add_(1)
-            parts.append(windows.gather(slope.mul_(weight).mul_(outer[:, None]), seed.shape[1:]))
-        return torch.cat(parts), None, None, None, None
+        cells, kernel, memory = ctx.saved_tensors
+        total = torch.zeros_like(cells)
+        for phases, columns, weight in _blocks(cells, kernel, memory):
+            outer = grad[phases, None, columns]
+            value = cells[:, columns] * kernel[phases, :, None]
+            slope = torch._softmax_backward_data(value.mul_(outer), weight, 1, value.dtype)
+            slope.mul_(ctx.coldness).add_(torch.mul(weight, outer, out=value)).mul_(kernel[phases, :, None])
+            for phase in slope:
+                total[:, columns] += phase
+        return total, None, None, None
 
 
-class _Windows:
-    """The (2R+1)^2 seeds that each pixel looks at, for a block of frames."""
-
-    def __init__(self, kernel: Tensor, column_radius: int):
-        self.kernel = kernel
-        self.across = 2 * column_radius + 1
-        self.down = len(kernel) // self.across
-
-    def blocks(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return tensor.split(1 if tensor.device.type == "cpu" else 64)
-
-    def values(self, seed: Tensor) -> Tensor:
-        """The seed of each window times its kernel, (N, windows, step, step, mid_h, mid_w).
-
-        Phases come before cells, so that sums over phases run along contiguous memory.
-        """
-        cells = seed.unfold(1, self.down, 1).unfold(2, self.across, 1)  # (N, mid_h, mid_w, down, across)
-        cells = cells.permute(0, 3, 4, 1, 2).flatten(1, 2)
-        return cells[:, :, None, None] * self.kernel[None, :, :, :, None, None]
-
-    def spread(self, seed: Tensor, coldness: float, weight: Tensor) -> Tensor:
-        """mask (N, step, step, mid_h, mid_w); writes the windows' softmax weights into `weight`."""
-        value = self.values(seed)
-        torch.softmax(coldness * value, dim=1, out=weight)
-        return value.mul_(weight).sum(dim=1)
-
-    def gather(self, slope: Tensor, size: torch.Size) -> Tensor:
-        """What slope (N, windows, step, step, mid_h, mid_w) says of each padded seed: (N, *size)."""
-        kernel = self.kernel.flatten(1)[:, None]
-        per_cell = kernel @ slope.flatten(4, 5).flatten(2, 3)  # (N, windows, 1, cells)
-        return fold(per_cell[:, :, 0], size, (self.down, self.across))[:, 0]
+def _blocks(cells: Tensor, kernel: Tensor, memory: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Phases, columns of cells, and the part of the memory, (phases, windows, columns), that is theirs."""
+    size = CPU_BLOCK if cells.device.type == "cpu" else GPU_BLOCK
+    windows, count = cells.shape
+    width = min(count, max(1, size // (windows * ALIGNED)) * ALIGNED)
+    depth = min(len(kernel), max(1, size // (windows * width)))
+    start = 0
+    for left in range(0, count, width):
+        columns = slice(left, min(left + width, count))
+        for first in range(0, len(kernel), depth):
+            phases = slice(first, min(first + depth, len(kernel)))
+            shape = (phases.stop - phases.start, windows, columns.stop - columns.start)
+            yield phases, columns, memory[start : start + math.prod(shape)].view(shape)
+            start += math.prod(shape)

@@ -16,7 +16,7 @@ class EP3D(PerturbationExplainer):
 class EP3DEvenly(PerturbationExplainer):
     """EP-2D: the same area in every frame (STEP eq. 10-11), averaged over frames as released."""
 
-    def __init__(self, ties: str = "plain", **settings):
+    def __init__(self, *, ties: str = "plain", **settings):
         super().__init__(ties=ties, **settings)
         self.area_term = AreaTerm(per_frame=True, ties=ties)
 
@@ -27,7 +27,7 @@ class EP3DGaussian(PerturbationExplainer):
     ends: at the clip's ends `renorm` the weights (inside [0, T)), `replicate` the end frames, or pad with `zero`.
     """
 
-    def __init__(self, dt: int = 1, ends: str = "renorm", **settings):
+    def __init__(self, dt: int = 1, *, ends: str = "renorm", **settings):
         super().__init__(**settings)
         self.dt = whole("dt", dt, 0)
         self.ends = one_of("ends", ends, ("renorm", "replicate", "zero"))
@@ -59,6 +59,7 @@ class STEP(PerturbationExplainer):
 
     def __init__(
         self,
+        *,
         reward_weight: float = 1.0,
         area_growth: float = 1.0008668,
         kernel: tuple[int, int, int] = (7, 11, 11),
@@ -94,6 +95,7 @@ class _Modulated:
         self,
         r_l: float = 0.5,
         r_h: float = 0.2,
+        *,
         transform: str = "ortho",
         zero_box: str = "warn",
         tensor: str = "seed",
@@ -124,12 +126,12 @@ class _Modulated:
 class FEP(_Modulated, EP3D):
     """F-EP: EP-3D with a frequency-modulated gradient (Lin et al. 2021, section 3.2); step 13, sigma 23."""
 
-    def __init__(self, step: int = 13, sigma: float = 23.0, **settings):
-        super().__init__(step=step, sigma=sigma, **settings)
+    def __init__(self, r_l: float = 0.5, r_h: float = 0.2, *, step: int = 13, sigma: float = 23.0, **settings):
+        super().__init__(r_l, r_h, step=step, sigma=sigma, **settings)
 
 
 class FEPOnSTEP(_Modulated, STEP):
     """F-EP's modulation on STEP's energy instead of EP's."""
 
-    def __init__(self, step: int = 13, sigma: float = 23.0, **settings):
-        super().__init__(step=step, sigma=sigma, **settings)
+    def __init__(self, r_l: float = 0.5, r_h: float = 0.2, *, step: int = 13, sigma: float = 23.0, **settings):
+        super().__init__(r_l, r_h, step=step, sigma=sigma, **settings)

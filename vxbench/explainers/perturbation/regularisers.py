@@ -51,7 +51,8 @@ class AreaTerm:
             for share in area.unique().tolist():
                 chosen = area == share
                 wanted[chosen] = nearest_binary(values[chosen], share, None if order is None else order[chosen])
-        return ((values - wanted) ** 2).flatten(1).mean(dim=1)
+        distance = ((values - wanted) ** 2).mean(dim=-1)
+        return distance.mean(dim=1) if self.per_frame else distance
 
     def _order(self, values: Tensor, generators: list[torch.Generator]) -> Tensor:
         keys = [torch.rand(v.shape, generator=g) for v, g in zip(values, generators, strict=True)]
@@ -65,9 +66,13 @@ class CoreTerm:
     1 and the others 0.
 
     kernel: (T, H, W) extent in voxels. stride_t: 1 (released) or 11 (printed); in space it is the kernel's width.
-    volume: `continuous` counts an ellipsoid as int(T H W pi / 6) voxels (443 for 7x11x11, released), `kernel` by the
-    kernel's own sum (311, printed). loss: `two_means` (released) or `norm`, one mean over all windows (printed).
-    short_t: `shrink` the kernel to a clip of fewer frames, or `error`.
+    volume: `continuous` counts an ellipsoid as int(T H W pi / 6) voxels (443 for 7x11x11, released), at least one,
+    `kernel` by the kernel's own sum (311, printed). loss: `two_means` (released) or `norm`, one mean over all
+    windows (printed). short_t: `shrink` the kernel to a clip of fewer frames, or `error`.
+
+    Raises:
+        OutOfRange: a kernel between whose voxels the ellipsoid passes, such as (2, 2, 2).
+        UserError: a clip shorter than the kernel under `error`, or a mask narrower than it.
     """
 
     def __init__(
@@ -82,6 +87,8 @@ class CoreTerm:
             raise OutOfRange(f"kernel = {kernel} is not three extents (T, H, W)")
         for extent in kernel:
             whole("kernel", extent, 1)
+        if not ellipsoid(kernel).any():
+            raise OutOfRange(f"kernel = {tuple(kernel)} holds no voxel; its ellipsoid passes between them")
         self.kernel = tuple(kernel)
         self.stride_t = whole("stride_t", stride_t, 1)
         self.volume = one_of("volume", volume, ("continuous", "kernel"))
@@ -95,14 +102,17 @@ class CoreTerm:
         losses = []
         for core, share, generator in zip(cores, area.tolist(), generators, strict=True):
             count = min(math.ceil(share * mask[0].numel() / volume), len(core))
-            losses.append(self._loss(self._shuffled(core, generator).sort(descending=True).values, count))
+            losses.append(self._loss(self._shuffled(core, generator).sort(descending=True, stable=True).values, count))
         return torch.stack(losses)
 
     def cores(self, mask: Tensor) -> Tensor:
         """Mean of the mask in each window, (N, T'', H'', W''). Rows beyond the last whole window count nowhere."""
-        kernel = ellipsoid(self._extent(mask.shape[1])).to(mask)
+        extent = self._extent(mask.shape[1])
+        if any(size < wanted for size, wanted in zip(mask.shape[1:], extent, strict=True)):
+            raise UserError(f"STEP's kernel {extent} is larger than the mask {tuple(mask.shape[1:])}")
+        kernel = ellipsoid(extent).to(mask)
         stride = (self.stride_t, self.kernel[1], self.kernel[2])
-        return conv3d(mask[:, None], kernel[None, None] / kernel.sum(), stride=stride)[:, 0]
+        return conv3d(mask[:, None], kernel[None, None], stride=stride)[:, 0] / kernel.sum()
 
     def _loss(self, ranked: Tensor, count: int) -> Tensor:
         inside, outside = (1 - ranked[:count]) ** 2, ranked[count:] ** 2
@@ -115,19 +125,24 @@ class CoreTerm:
 
     def _volume(self, frames: int) -> float:
         extent = self._extent(frames)
-        return int(math.prod(extent) * math.pi / 6) if self.volume == "continuous" else ellipsoid(extent).sum().item()
+        if self.volume == "continuous":
+            return max(1, int(math.prod(extent) * math.pi / 6))
+        return ellipsoid(extent).sum().item()
 
     def _extent(self, frames: int) -> tuple[int, int, int]:
         if frames >= self.kernel[0]:
             return self.kernel
         if self.short_t == "error":
             raise UserError(f"STEP's kernel spans {self.kernel[0]} frames, the clip has {frames}; use short_t=shrink")
+        shrunk = (frames, *self.kernel[1:])
+        if not ellipsoid(shrunk).any():
+            raise UserError(f"STEP's kernel shrunk to the clip's {frames} frames, {shrunk}, holds no voxel")
         warnings.warn(
             f"STEP's kernel of {self.kernel[0]} frames shrunk to the clip's {frames}",
             RuntimeWarning,
             stacklevel=2,
         )
-        return (frames, *self.kernel[1:])
+        return shrunk
 
 
 def ellipsoid(extent: tuple[int, int, int]) -> Tensor:
