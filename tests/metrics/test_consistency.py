@@ -207,3 +207,11 @@ def test_a_data_set_without_boxes_is_not_scored_and_says_why(example):
 def test_a_wrong_option_is_one_clear_line(options, message):
     with pytest.raises(OutOfRange, match=message):
         SpatiotemporalConsistency(**options)
+
+
+def test_a_box_on_a_frame_whose_annotation_is_not_valid_counts_nowhere(example):
+    saliency, boxes = example
+    clip, label = torch.zeros(1, 3, T, H, W), torch.zeros(1, dtype=torch.long)
+    annotated = torch.tensor([[True, False, True]])
+    stc = SpatiotemporalConsistency()(None, Batch(clip, label, label, boxes, annotated), saliency)["stc"]
+    assert stc.item() == pytest.approx(100 * 4 / 6)

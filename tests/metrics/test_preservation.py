@@ -328,6 +328,8 @@ def test_it_is_always_one_of_the_grid(seed):
         ({"grid": (0.1, 0.5)}, "must hold 1"),
         ({"grid": (1,)}, "and a share below 1"),
         ({"grid": ()}, "must hold 1"),
+        ({"grid": 0.1}, "grid = 0.1 must hold 1"),
+        ({"grid": (0, 0.1, 1)}, r"grid = 0 is outside \(0, inf\)"),
         ({"grid": (0.1, 1.5)}, r"grid = 1.5 is outside \[0, 1\]"),
         ({"slack": -0.1}, r"slack = -0.1 is outside \[0, 1\]"),
         ({"explainer": GradCAM("features")}, "GradCAM has no mask for a given area"),

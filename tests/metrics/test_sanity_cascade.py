@@ -19,7 +19,7 @@ from sanity_runs import (
 from torch import nn
 from toys import clips, seeded
 
-from vxbench.errors import UserError
+from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers import Gradients
 from vxbench.metrics.sanity import SanityCheck
 from vxbench.metrics.sanity.cascade import randomise
@@ -265,3 +265,9 @@ def test_clips_may_be_of_another_type_than_the_classifier_s_batches(model, calib
     batch.clip = batch.clip.float()
     scores = scores_of(Gradients(), model, batch, calibration.float(), bn="recalibrate")
     assert all(value.isfinite().all() for value in scores.values())
+
+
+@pytest.mark.parametrize("stages", [None, [], ["fc"], [{}], 3])
+def test_stages_that_are_no_list_of_names_with_modules_get_one_line(stages):
+    with pytest.raises(OutOfRange, match="stages = "):
+        SanityCheck(Gradients(), stages)

@@ -113,18 +113,6 @@ def test_without_generators_or_boxes(clock, batch):
     assert [(draws, boxes) for _, _, draws, boxes in clock.calls] == 3 * [([seed_0], None)]
 
 
-def test_clips_bounds_how_many_are_timed(clock, batch):
-    metric = GenerationTime(Recorder(clock), warmup=1, clips=4)
-    assert metric(NETWORK, batch, ANY)["seconds"].tolist() == [0.5, 2.0, 8.0]
-    second = metric(NETWORK, batch, ANY)
-    assert second["seconds"][0] == 0.5
-    assert second["seconds"].isnan().tolist() == [False, True, True]
-    assert second.reasons == {"seconds": dict.fromkeys([1, 2], "only the first 4 clips are timed")}
-    calls = len(clock.calls)
-    assert metric(NETWORK, batch, ANY)["seconds"].isnan().all()
-    assert len(clock.calls) == calls == 1 + 4
-
-
 def test_cuda_and_mps_are_waited_for(monkeypatch):
     asked = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: asked.append(str(device)))
@@ -153,21 +141,21 @@ def test_a_real_explainer_takes_some_time_and_leaves_the_classifier_as_it_was():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"warmup": -1}, "warmup = -1 is not a whole number"), ({"clips": 0}, "clips = 0 is not a whole number")],
+    [({"warmup": -1}, "warmup = -1 is not a whole number"), ({"batch": 0}, "batch = 0 is not a whole number")],
 )
 def test_a_wrong_setting_is_one_clear_line(settings, message):
     with pytest.raises(OutOfRange, match=message):
         GenerationTime(Recorder(Clock()), **settings)
 
 
-def test_the_config_has_every_setting_at_its_default():
+def test_the_config_has_every_setting_and_times_as_the_paper_did():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         node = compose("run", ["metric=time", "explainer=smoothgrad"]).metric.time
     assert node._target_ == "vxbench.metrics.GenerationTime"
     settings = {name: value.default for name, value in signature(GenerationTime).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}
     assert given.keys() == settings.keys()
-    assert (given["warmup"], given["clips"]) == (settings["warmup"], settings["clips"])
+    assert (given["warmup"], given["batch"]) == (settings["warmup"], 400)
     assert isinstance(instantiate(node.explainer), SmoothGrad)  # the cell's own
 
 
@@ -175,5 +163,3 @@ def test_the_batch_of_masks_is_set_for_the_timed_runs_alone():
     explainer = SmoothGrad(samples=2, chunk=5)
     assert GenerationTime(explainer, batch=400).explainer.chunk == 400
     assert GenerationTime(explainer).explainer.chunk == explainer.chunk == 5
-    with pytest.raises(OutOfRange, match="batch = 0"):
-        GenerationTime(explainer, batch=0)

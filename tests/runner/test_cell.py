@@ -9,8 +9,8 @@ from vxbench.runner.seeds import generator_of
 CHOICES = {"model": "r2plus1d", "dataset": "ucf101_24", "explainer": "fep"}
 
 
-def identity(*overrides, weights="w", data="d"):
-    return cell_of(composed(*overrides), CHOICES, weights, data).id
+def identity(*overrides, weights="w", data="d", machine=None):
+    return cell_of(composed(*overrides), CHOICES, weights, data, machine).id
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,7 @@ def test_a_clip_draws_the_same_numbers_wherever_it_is():
     assert not torch.equal(draw(0, "a"), draw(1, "a"))
 
 
-def test_the_batch_of_masks_makes_another_cell_where_time_is_measured():
-    assert identity("metric=time", "runner.chunk=3") != identity("metric=time")
+def test_where_time_is_measured_another_machine_or_batch_of_masks_makes_another_cell():
+    here = identity("metric=time", machine={"cpu": "a", "threads": 2})
+    assert identity("metric=time", machine={"cpu": "a", "threads": 1}) != here
+    assert identity("metric=time", "metric.time.batch=8", machine={"cpu": "a", "threads": 2}) != here

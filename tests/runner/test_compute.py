@@ -20,8 +20,8 @@ class Recorder(Metric):
 
     keys = ("draw",)
 
-    def __init__(self, calibration=0):
-        self.calibration, self.prepared, self.batches = calibration, [], []
+    def __init__(self):
+        self.prepared, self.batches = [], []
 
     def prepare(self, classifier, clips):
         self.prepared.append(clips)
@@ -42,7 +42,7 @@ def decoded(seed, action=None):
 def computer(**metrics):
     classifier = seeded(GapFC())
     classifier.input = InputSpec(4, 12, 10, mean=(114, 115, 116), std=(57, 58, 59))
-    return Computer(classifier, Gradients(), metrics, "cpu", seed=3, target="label")
+    return Computer(classifier, Gradients(), metrics, "cpu", seed=3, target="label", chunk=8)
 
 
 def draws(rows):
@@ -77,12 +77,30 @@ def test_weights_groups_and_curves_reach_the_rows():
     assert all(curve == [value] * 3 for curve, value in zip(rows.curve, rows.value, strict=True))
 
 
-def test_calibration_clips_are_normalised_and_no_more_than_asked_for():
-    metric, other = Recorder(calibration=2), Recorder()
+def test_calibration_clips_are_normalised_and_reach_that_metric_alone():
+    metric, other = Recorder(), Recorder()
     machine = computer(m=metric, other=other)
-    machine.prepare([decoded(i) for i in range(4)])
+    machine.prepare(metric, [decoded(i) for i in range(2)])
     machine(REFS[:1], [decoded(0)])
     assert not other.prepared
     [clips] = metric.prepared
     assert len(clips) == 2
     assert torch.equal(clips[:1], metric.batches[0].clip)
+
+
+def test_a_clip_without_boxes_takes_none_from_its_batch():
+    metric = Recorder()
+    boxed = decoded(0)
+    boxed.boxes, boxed.annotated = np.ones((4, 12, 10), bool), np.ones(4, bool)
+    computer(m=metric)(REFS[:2], [decoded(1), boxed])
+    assert metric.batches[0].boxes.flatten(1).all(dim=1).tolist() == [False, True]
+    assert metric.batches[0].boxes[0].sum() == 0
+    assert metric.batches[0].annotated.tolist() == [[False] * 4, [True] * 4]
+
+
+def test_the_predicted_class_is_found_a_chunk_at_a_time():
+    machine, seen = computer(m=Recorder()), []
+    machine.target, machine.chunk = "predicted", 3
+    machine.classifier.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    machine._batch(REFS, [decoded(i) for i in range(4)])
+    assert seen == [3, 1]

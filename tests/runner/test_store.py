@@ -1,5 +1,10 @@
 """The store: rows whole or not at all, a success outlives every failure."""
 
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,3 +87,46 @@ def test_how_a_clip_is_pooled_and_its_curve_come_back(tmp_path):
     first, second = store.rows().itertuples()
     assert (first.weight, first.group, list(first.curve)) == (7, 3, [0.25, 1.0])
     assert (second.weight, second.group, second.curve) == (1, 0, None)
+
+
+def test_what_a_killed_process_left_half_written_is_not_read(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    left = []
+    for name in ("pictures/x.npz", "part-x.parquet", "provenance.json"):
+
+        def die(path):
+            left.append(path)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store._write(name, die)
+    for path in left:  # as kill -9 leaves them
+        Path(path).write_bytes(b"half")
+    assert store.pictures() == []
+    assert len(store.rows()) == 0
+    assert store.read_note("provenance.json") == ""
+
+
+def test_results_can_be_read_by_others(tmp_path):
+    Store(tmp_path).commit(frame([ok("a", 1.0)]))
+    mask = os.umask(0)
+    os.umask(mask)
+    [part] = tmp_path.glob("part-*")
+    assert part.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def _record(folder, number):
+    Store(folder).record_run({"run": f"{number}"})
+
+
+def test_runs_recorded_at_the_same_time_are_all_kept(tmp_path):
+    workers = [multiprocessing.Process(target=_record, args=(tmp_path, i)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    Store(tmp_path).record_run({"run": "2", "finished": True})
+    runs = json.loads((tmp_path / "provenance.json").read_text())
+    assert sorted(run["run"] for run in runs) == ["0", "1", "2", "3"]
+    assert [run for run in runs if run.get("finished")] == [{"run": "2", "finished": True}]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from inspect import signature
@@ -10,6 +9,7 @@ from inspect import signature
 from torch import Tensor, nn
 
 from vxbench.errors import UserError
+from vxbench.hints import did_you_mean
 
 
 def find_attention(classifier: nn.Module, kind: str, pattern: str) -> list[str]:
@@ -17,8 +17,7 @@ def find_attention(classifier: nn.Module, kind: str, pattern: str) -> list[str]:
     modules = {name: module for name, module in classifier.named_modules() if name}
     found = [name for name in modules if fnmatchcase(name, pattern)]
     if not found:
-        near = get_close_matches(pattern, modules, n=3, cutoff=0)
-        raise UserError(f"{kind} = {pattern!r} matches no module of the classifier; did you mean {' or '.join(near)}?")
+        raise UserError(f"{kind} = {pattern!r} matches no module of the classifier{did_you_mean(pattern, modules)}")
     for name in found:
         if not isinstance(modules[name], nn.MultiheadAttention):
             raise UserError(f"{kind}: {name} is a {type(modules[name]).__name__}, not an nn.MultiheadAttention")

@@ -34,7 +34,8 @@ class Explainer:
 
     A subclass defines `explain`. Its `normaliser` (a key of vxbench.explainers.normalise.NORMALISERS) says how
     the runner scales its maps to [0, 1]. `chunk` bounds how many clips or masked copies go through the
-    network at once; it never changes a result.
+    network at once; it never changes a result beyond float32 rounding, which the kinks of a network (ReLU,
+    max-pooling) can amplify in gradients.
     """
 
     normaliser = "minmax"

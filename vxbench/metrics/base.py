@@ -56,11 +56,13 @@ class Metric:
     """Base of all metrics. `keys` names what it returns, in the order of the columns.
 
     A metric whose `calibration` is not 0 is given that many clips of the data set, the same in every run and
-    shard, before its first batch: `prepare(classifier, clips)`.
+    shard, before its first batch: `prepare(classifier, clips)`. One that measures time belongs to a machine, and
+    nothing is decoded beside it.
     """
 
     keys: tuple[str, ...] = ()
     calibration: int = 0
+    measures_time: bool = False
 
     def prepare(self, classifier: nn.Module, clips: Tensor) -> None:
         """clips: (calibration, 3, T, H, W) or fewer, normalised for the model."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.metrics.base import Batch, Metric, Scores
-from vxbench.metrics.inputs import finite
+from vxbench.metrics.inputs import boxed_frames, finite
 from vxbench.ranges import one_of, within
 
 NO_BOXES = "no boxes"
@@ -46,14 +46,12 @@ class SpatiotemporalConsistency(Metric):
         if batch.boxes is None:
             stc, reasons = torch.full_like(area, torch.nan), dict.fromkeys(range(len(hot)), NO_BOXES)
         else:
-            stc, reasons = self._overlap(hot, batch.boxes)
+            boxed = boxed_frames(batch)[:, :, None, None]
+            stc, reasons = self._overlap(hot & boxed, batch.boxes & boxed)
         return Scores({"stc": stc, "area_above_tau": area}, {"stc": reasons} if reasons else None)
 
     def _overlap(self, hot: Tensor, boxes: Tensor) -> tuple[Tensor, dict[int, str]]:
-        on_boxed_frames = hot & boxes.flatten(2).any(dim=2)[:, :, None, None]
-        both, hot_count, box_count = (
-            mask.flatten(1).sum(dim=1).float() for mask in (hot & boxes, on_boxed_frames, boxes)
-        )
+        both, hot_count, box_count = (mask.flatten(1).sum(dim=1).float() for mask in (hot & boxes, hot, boxes))
         empty = box_count == 0
         stc = NORMS[self.norm](both, hot_count, box_count).masked_fill(empty, torch.nan)
         return stc, dict.fromkeys(empty.nonzero().flatten().tolist(), NO_BOX_IN_CLIP)

@@ -17,6 +17,12 @@ def finite(saliency: Tensor) -> Tensor:
     return saliency
 
 
+def boxed_frames(batch: Batch) -> Tensor:
+    """(B, T) bool: frames that carry an annotation and show a part of a box."""
+    boxed = batch.boxes.flatten(2).any(dim=2)
+    return boxed if batch.annotated is None else boxed & batch.annotated
+
+
 def generators_of(batch: Batch) -> list[Generator]:
     """One generator a clip: the batch's, or seed 0 for every clip.
 

@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.consistency import NO_BOX_IN_CLIP, NO_BOXES
-from vxbench.metrics.inputs import finite, generators_of
+from vxbench.metrics.inputs import boxed_frames, finite, generators_of
 from vxbench.ranges import one_of, within
 
 # Distance of a pixel that lies (v, u) away from the point: squared for the circle, so that whole pixels stay exact.
@@ -78,9 +78,7 @@ class SpatialPointingGame(Metric):
             unknown = torch.full(saliency.shape[:1], torch.nan, device=saliency.device)
             reasons = dict.fromkeys(range(len(saliency)), NO_BOXES)
             return Scores(dict.fromkeys(self.keys, unknown), dict.fromkeys(self.keys, reasons))
-        boxed = batch.boxes.flatten(2).any(dim=2)
-        if batch.annotated is not None:
-            boxed = boxed & batch.annotated
+        boxed = boxed_frames(batch)
         hit = self._near(point, batch.boxes) & boxed
         wanted = boxed if self.unannotated == "skip" else torch.ones_like(boxed)
         constant = wanted & (saliency.amax(dim=(2, 3)) == saliency.amin(dim=(2, 3)))

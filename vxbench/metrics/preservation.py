@@ -12,7 +12,7 @@ from vxbench.explainers.base import Context, class_score, in_chunks, untouched
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.rerun import fresh_generators
-from vxbench.ranges import within
+from vxbench.ranges import above, within
 
 GRID = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 NOT_FINITE = "the network's output is not finite"
@@ -27,8 +27,8 @@ class MinimumPreservationRatio(Metric):
 
     explainer: a perturbation explainer; the grid takes the place of its own areas, and how it combines several is not
         used. Each clip's generator starts from its seed, so what was explained before does not matter.
-    grid: shares of the (padded) mask, up to 1. Where no smaller share is enough the ratio is 1: the whole clip keeps
-        its score, so no mask is sought for it.
+    grid: shares of the (padded) mask, above 0 and up to 1. Where no smaller share is enough the ratio is 1: the whole
+        clip keeps its score, so no mask is sought for it.
     slack: in units of probability.
 
     Raises:
@@ -40,9 +40,10 @@ class MinimumPreservationRatio(Metric):
     keys = ("min_preservation_ratio",)
 
     def __init__(self, explainer: PerturbationExplainer, grid: Sequence[float] = GRID, slack: float = 0.0):
-        self.grid = sorted({within("grid", share, 0, 1) for share in grid})
+        shares = grid if isinstance(grid, Sequence) else [grid]
+        self.grid = sorted({above("grid", within("grid", share, 0, 1), 0) for share in shares})
         if len(self.grid) < 2 or self.grid[-1] != 1:
-            raise OutOfRange(f"grid = {list(grid)} must hold 1, where every clip succeeds, and a share below 1")
+            raise OutOfRange(f"grid = {grid} must hold 1, where every clip succeeds, and a share below 1")
         self.slack = within("slack", slack, 0, 1)
         self.explainer = copy.copy(_preserving(explainer))
         self.explainer.areas = self.grid[:-1]

@@ -11,8 +11,6 @@ from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.rerun import alone, explain
 from vxbench.ranges import whole
 
-NOT_TIMED = "only the first {} clips are timed"
-
 
 class GenerationTime(Metric):
     """seconds: wall time of one explanation, the clip alone in the network's batch, its device synchronised.
@@ -22,34 +20,26 @@ class GenerationTime(Metric):
 
     explainer: run anew for every clip, each on a generator in its seeded state.
     warmup: runs on the first clip this metric meets, not counted: the device allocates and chooses its kernels.
-    clips: how many clips are timed, the first that come; None for all.
     batch: masked copies in the network at once while timed, the explainer's `chunk`; None leaves the explainer's own.
 
     Source: AOSA (Uchiyama et al.), Table V.
     """
 
     keys = ("seconds",)
+    measures_time = True
 
-    def __init__(self, explainer: Explainer, warmup: int = 3, clips: int | None = None, batch: int | None = None):
+    def __init__(self, explainer: Explainer, warmup: int = 3, batch: int | None = None):
         self.explainer = copy(explainer)
         if batch is not None:
             self.explainer.chunk = whole("batch", batch, 1)
         self.warmup = whole("warmup", warmup, 0)
-        self.clips = clips if clips is None else whole("clips", clips, 1)
-        self._timed = 0
         self._warm = False
 
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
-        """(B,) seconds, NaN for clips beyond those to be timed."""
-        count = len(batch.clip) if self.clips is None else min(len(batch.clip), self.clips - self._timed)
-        seconds = torch.full((len(batch.clip),), torch.nan, dtype=torch.float64)
-        if count:
-            self._warm_up(classifier, alone(batch, 0))
-        for index in range(count):
-            seconds[index] = self._seconds(classifier, alone(batch, index))
-        self._timed += count
-        reasons = dict.fromkeys(range(count, len(seconds)), NOT_TIMED.format(self.clips))
-        return Scores({"seconds": seconds}, {"seconds": reasons} if reasons else None)
+        """(B,) seconds."""
+        self._warm_up(classifier, alone(batch, 0))
+        seconds = [self._seconds(classifier, alone(batch, index)) for index in range(len(batch.clip))]
+        return Scores({"seconds": torch.tensor(seconds, dtype=torch.float64)})
 
     def _warm_up(self, classifier: nn.Module, one: Batch) -> None:
         if not self._warm:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from vxbench.errors import UserError
+from vxbench.hints import did_you_mean
 from vxbench.models import mmaction
 from vxbench.models.checkpoints import digest, load_checkpoint
 from vxbench.models.classifier import Classifier, InputSpec
-from vxbench.models.hints import did_you_mean
 from vxbench.models.overrides import check_overrides, parameters
 from vxbench.ranges import whole
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vxbench.errors import UserError
-from vxbench.models.hints import did_you_mean
+from vxbench.hints import did_you_mean
 
 _DRN = "mmaction.models.localizers.drn"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from vxbench.errors import UserError
-from vxbench.models.hints import did_you_mean
+from vxbench.hints import did_you_mean
 
 
 def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> None:

@@ -75,7 +75,7 @@ class VGG16LSTM(nn.Module):
         detach: bool = True,
     ):
         super().__init__()
-        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.size = (size, size) if isinstance(size, int) else size
         self.detach = detach
         last, cells = _check(num_classes, channels, convs, fc, hidden, self.size)
         for name, layer in _blocks(channels, convs).items():
@@ -137,6 +137,9 @@ def _blocks(channels: Sequence[int], convs: Sequence[int]) -> OrderedDict[str, n
 
 def _check(num_classes, channels, convs, fc, hidden, size) -> tuple[int, int]:
     """Channels and cells of the last feature map, once all is in range."""
+    for key, values, count in (("channels", channels, None), ("convs", convs, None), ("size", size, 2)):
+        if not isinstance(values, Sequence) or len(values) != (count or len(values)):
+            raise UserError(f"{key} = {values} is not a list of {'two numbers' if count else 'one number a block'}")
     if len(channels) != len(convs) or not channels:
         raise UserError(f"channels names {len(channels)} blocks and convs {len(convs)}: one number each a block")
     for key, value in (("num_classes", num_classes), ("fc", fc), ("hidden", hidden)):

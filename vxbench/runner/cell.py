@@ -29,12 +29,12 @@ class Cell:
         return f"{self.model}-{self.dataset}-{self.explainer}-{digest}"
 
 
-def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str) -> Cell:
+def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str, machine: dict | None = None) -> Cell:
     """The cell a composed config describes.
 
     choices: the group options chosen, for the names; a model is named by its key, so that variants of one model take
     its place in a table. weights, data: digests of the checkpoint and of the annotation,
-    so that retrained weights or other data make another cell.
+    so that retrained weights or other data make another cell. machine: the hardware, where time is measured.
     """
     parts = {name: _resolved(config[name]) for name in ("model", "dataset", "explainer", "metric")}
     identity = {
@@ -45,6 +45,7 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
         "protocol": config.protocol.name,
         "seed": config.seed,
         "maths": MATHS_VERSION,
+        **({"machine": machine} if machine else {}),
     }
     return Cell(config.model.key, choices["dataset"], choices["explainer"], identity)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.errors import ClipError
-from vxbench.explainers.base import Explainer
+from vxbench.explainers.base import Explainer, in_chunks
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.models import to_clip
@@ -28,7 +28,10 @@ class Computed:
 
 @dataclass
 class Computer:
-    """All that is needed to turn decoded clips into rows. target: label | predicted."""
+    """All that is needed to turn decoded clips into rows.
+
+    target: label | predicted. chunk: clips in the network at once when their class is predicted.
+    """
 
     classifier: nn.Module
     explainer: Explainer
@@ -36,6 +39,7 @@ class Computer:
     device: str
     seed: int
     target: str
+    chunk: int
 
     def __call__(self, refs: list[ClipRef], loaded: list[Clip | ClipError]) -> Computed:
         rows, refs_ok, clips = [], [], []
@@ -91,11 +95,9 @@ class Computer:
         maps = {ref.id: one for ref, one in zip(refs, saliency.cpu().numpy(), strict=True)}
         return rows, maps
 
-    def prepare(self, clips: list[Clip]) -> None:
-        """Gives the metrics that ask for it the clips they calibrate on."""
-        for metric in self.metrics.values():
-            if metric.calibration:
-                metric.prepare(self.classifier, self._normalised(clips[: metric.calibration]))
+    def prepare(self, metric: Metric, clips: list[Clip]) -> None:
+        """Gives a metric the clips it calibrates on."""
+        metric.prepare(self.classifier, self._normalised(clips))
 
     def _normalised(self, clips: list[Clip]) -> Tensor:
         facts = self.classifier.input
@@ -105,13 +107,19 @@ class Computer:
     def _batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
         clip = self._normalised(clips)
         label = torch.tensor([ref.label for ref in refs], device=self.device)
-        target = label if self.target == "label" else self.classifier(clip).argmax(dim=1)
+        target = label if self.target == "label" else in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)
         annotation = {name: self._stack(clips, name) for name in ("boxes", "annotated", "action")}
         return Batch(clip, target, label, **annotation)
 
     def _stack(self, clips: list[Clip], name: str) -> Tensor | None:
+        """None if no clip has it. A clip that lacks it among others that do not has none of it on any frame."""
         arrays = [getattr(clip, name) for clip in clips]
-        return None if any(a is None for a in arrays) else torch.as_tensor(np.stack(arrays)).to(self.device)
+        there = [array for array in arrays if array is not None]
+        if not there:
+            return None
+        nothing = np.zeros_like(there[0])
+        stacked = np.stack([nothing if array is None else array for array in arrays])
+        return torch.as_tensor(stacked).to(self.device)
 
     def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
         """One row a clip and metric.

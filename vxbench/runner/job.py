@@ -1,16 +1,19 @@
 """One job: one cell, from a composed config to rows in the store."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import ClipError, NotApplicable, UserError
+from vxbench.metrics.base import Metric
 from vxbench.models import digest, locate
 from vxbench.ranges import one_of, whole
 from vxbench.runner.cell import cell_of
@@ -18,7 +21,7 @@ from vxbench.runner.compute import Computed, Computer
 from vxbench.runner.config import build
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
-from vxbench.runner.provenance import provenance
+from vxbench.runner.provenance import finished, hardware, provenance
 from vxbench.runner.store import Store
 
 NOT_APPLICABLE = "not_applicable.txt"
@@ -51,10 +54,13 @@ class Job:
     def __init__(self, config: DictConfig, choices: dict[str, str]):
         self.config = config
         self.explainer = build(config, "explainer")
-        self.metrics = {name: build(config, f"metric.{name}") for name in config.metric}
+        self.metrics = {name: build(config, f"metric.{name}") for name in config.get("metric") or {}}
+        check_keys(self.metrics)
         self.dataset: VideoDataset = build(config, "dataset")
         self.weights, self.data = weights_digest(config.model), self.dataset.digest()
-        self.cell = cell_of(config, choices, self.weights, self.data)
+        self.timed = any(metric.measures_time for metric in self.metrics.values())
+        machine = hardware(config.device) if self.timed else None
+        self.cell = cell_of(config, choices, self.weights, self.data, machine)
         self.store = Store(Path(config.paths.results) / "cells" / self.cell.id)
         self.refs = shard(self.dataset.clips, config.shard.index, config.shard.count)
 
@@ -73,12 +79,16 @@ class Job:
             with Progress(name, total, live) as progress:
                 self._compute(batches, tracker, progress)
         except NotApplicable as error:
+            if self.store.done():
+                raise UserError(f"{error}; earlier clips of this cell could be explained") from error
             self.store.note(NOT_APPLICABLE, str(error))
         finally:
             tracker.finish()
         return total
 
     def _compute(self, batches: list[list[ClipRef]], tracker: Any, progress: Progress) -> None:
+        run = provenance(self.config.device, self.weights, self.data)
+        self.store.record_run(run)
         computer = self._computer()
         self._calibrate(computer)
         keep = pictured(self.refs, self.config.runner.pictures)
@@ -87,38 +97,53 @@ class Job:
             self.store.commit(computed.rows, [p for p in computed.pictures if p.clip in keep])
             progress.advance(len(refs))
             tracker.log(means(computed))
-        record = provenance(self.config.device, self.weights, self.data, progress.seconds, progress.done)
-        self.store.append_run(record)
+        self.store.record_run(finished(run, progress.seconds, progress.done))
 
     def _computer(self) -> Computer:
         device = self.config.device
         full_precision()
         classifier = build(self.config, "model").to(device).eval()
-        return Computer(classifier, self.explainer, self.metrics, device, self.config.seed, self.config.target)
+        facts = {"device": device, "seed": self.config.seed, "target": self.config.target}
+        return Computer(classifier, self.explainer, self.metrics, **facts, chunk=self.config.runner.chunk)
 
     def _calibrate(self, computer: Computer) -> None:
         """Metrics are calibrated on the same clips in every shard and every resumed run."""
-        wanted = max(metric.calibration for metric in self.metrics.values())
-        clips = self.dataset.clips
-        chosen = [clips[i * len(clips) // wanted] for i in range(wanted)] if wanted < len(clips) else clips
-        if wanted:
-            [(_, loaded)] = self._decoded([chosen])
-            computer.prepare([clip for clip in loaded if isinstance(clip, Clip)])
+        for name, metric in self.metrics.items():
+            if metric.calibration:
+                [(_, loaded)] = self._decoded([spread(self.dataset.clips, metric.calibration)])
+                clips = [clip for clip in loaded if isinstance(clip, Clip)]
+                if not clips:
+                    raise UserError(f"metric.{name} calibrates on {len(loaded)} clips, none of which can be decoded")
+                computer.prepare(metric, clips)
 
     def _decoded(self, batches: list[list[ClipRef]]) -> Iterator[tuple[list[ClipRef], list[Clip | ClipError]]]:
-        """Each batch with its clips; the next batch is decoded while this one is computed."""
+        """Each batch with its clips; the next is decoded while this one is computed, unless that is timed."""
         with DecodePool(self.config.runner.workers, self.config.runner.timeout_s) as pool:
             coming = pool.submit(self.dataset, batches[0])
             for index, refs in enumerate(batches):
-                loaded = coming.result()
-                if index + 1 < len(batches):
-                    coming = pool.submit(self.dataset, batches[index + 1])
+                loaded, following = coming.result(), batches[index + 1 : index + 2]
+                if following and not self.timed:
+                    coming = pool.submit(self.dataset, *following)
                 yield refs, loaded
+                if following and self.timed:
+                    coming = pool.submit(self.dataset, *following)
 
     def failed_clips(self) -> int:
         rows = self.store.rows()
         mine = rows["clip"].isin([ref.id for ref in self.refs])
         return int(rows[mine & (rows.status == "failed")]["clip"].nunique())
+
+
+def check_keys(metrics: dict[str, Metric]) -> None:
+    """Refuses a run without metrics, and two metrics that would write the same key."""
+    if not metrics:
+        raise UserError("metric is empty; choose one, such as metric=fep")
+    owner: dict[str, str] = {}
+    for name, metric in metrics.items():
+        for key in metric.keys:
+            if key in owner:
+                raise UserError(f"metric.{owner[key]} and metric.{name} both give {key!r}; run them in two cells")
+            owner[key] = name
 
 
 def check_settings(config: DictConfig) -> None:
@@ -130,12 +155,26 @@ def check_settings(config: DictConfig) -> None:
     whole("runner.pictures", config.runner.pictures, 0)
     whole("shard.count", config.shard.count, 1)
     whole("shard.index", config.shard.index, 0, config.shard.count - 1)
-    if str(config.device).startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device = {config.device} but this machine has no usable GPU; use device=cpu")
+    check_device(str(config.device))
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that this machine has not."""
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not found:
+        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
+    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
+        usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
+        raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")
 
 
 def full_precision() -> None:
-    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it."""
+    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it.
+
+    And the same sums in the same order: cuDNN would otherwise choose its algorithms by their speed of the moment.
+    """
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -163,7 +202,12 @@ def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:
 
 def pictured(refs: list[ClipRef], count: int) -> set[str]:
     """Ids of `count` clips, spread over the index and so over the classes."""
-    return {refs[index * len(refs) // count].id for index in range(count)}
+    return {ref.id for ref in spread(refs, count)}
+
+
+def spread(refs: list[ClipRef], count: int) -> list[ClipRef]:
+    """`count` clips at equal distances in the index, or all if there are not as many."""
+    return [refs[i * len(refs) // count] for i in range(count)] if count < len(refs) else list(refs)
 
 
 def missing_batches(refs: list[ClipRef], done: set[str], size: int) -> Iterator[list[ClipRef]]:
@@ -175,6 +219,6 @@ def missing_batches(refs: list[ClipRef], done: set[str], size: int) -> Iterator[
 
 
 def means(computed: Computed) -> dict[str, float]:
-    """Mean of each metric over one batch, for the tracker."""
-    ok = computed.rows[computed.rows.status == "ok"]
-    return ok.groupby("metric").value.mean().to_dict()
+    """Mean of each metric over one batch, for the tracker, clips weighted as in the tables."""
+    ok = computed.rows[(computed.rows.status == "ok") & computed.rows.value.notna()]
+    return {metric: float(np.average(rows.value, weights=rows.weight)) for metric, rows in ok.groupby("metric")}

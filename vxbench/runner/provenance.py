@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,19 +24,30 @@ PACKAGES = (
 )
 
 
-def provenance(device: str, weights: str, data: str, seconds: float, clips: int) -> dict[str, Any]:
-    """One run's record. seconds: wall time of computing `clips` clips."""
+def provenance(device: str, weights: str, data: str) -> dict[str, Any]:
+    """One run's record as it starts; `finished` completes it."""
     return {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": uuid.uuid4().hex,
+        "started": _time(),
+        "finished": None,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "hardware": hardware(device),
         "weights": weights,
         "data": data,
-        "seconds": round(seconds, 3),
-        "clips": clips,
+        "seconds": None,
+        "clips": 0,
     }
+
+
+def finished(run: dict[str, Any], seconds: float, clips: int) -> dict[str, Any]:
+    """The record of a run that ended. seconds: wall time of computing `clips` clips."""
+    return run | {"finished": _time(), "seconds": round(seconds, 3), "clips": clips}
+
+
+def _time() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def commit() -> str:

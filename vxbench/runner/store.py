@@ -5,11 +5,13 @@ provenance.json. A part is named by its clips and their statuses: two processes 
 same file, and a failure never overwrites a success.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,19 +78,30 @@ class Store:
         path = self.folder / name
         return path.read_text() if path.exists() else ""
 
-    def append_run(self, run: dict) -> None:
-        """Adds one run to provenance.json."""
-        runs = json.loads(self.read_note("provenance.json") or "[]")
-        self.note("provenance.json", json.dumps([*runs, run], indent=1))
+    def record_run(self, run: dict) -> None:
+        """Adds one run to provenance.json, or replaces the record of that `run`."""
+        with self._locked():
+            runs = json.loads(self.read_note("provenance.json") or "[]")
+            others = [other for other in runs if other["run"] != run["run"]]
+            self.note("provenance.json", json.dumps([*others, run], indent=1))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process of a machine at a time: what is read, changed and written would else lose a change."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _write(self, name: str, write: Callable[[str], None]) -> None:
         """Temporary file in the same folder, fsync, rename, fsync of the folder."""
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")  # no reader looks for these
         os.close(handle)
         try:
             write(temporary)
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
             _sync(temporary)
             os.replace(temporary, target)
         except BaseException:
@@ -109,7 +122,8 @@ class Picture:
     def save(self, path: str) -> None:
         boxes = {} if self.boxes is None else {"boxes": self.boxes}
         saliency = self.saliency.astype(np.float16)
-        np.savez_compressed(path, clip=self.clip, saliency=saliency, frames=self.frames, **boxes)
+        with open(path, "wb") as file:  # given a path, numpy would add .npz to it
+            np.savez_compressed(file, clip=self.clip, saliency=saliency, frames=self.frames, **boxes)
 
     @classmethod
     def load(cls, path: Path) -> "Picture":
@@ -139,6 +153,12 @@ def failure(clip: str, label: int, kind: str, message: str) -> dict:
 
 def _digest(names: list[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: str | Path) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.errors import NotApplicable, UserError
 from vxbench.explainers.base import class_score
+from vxbench.hints import did_you_mean
 
 
 def activation_and_gradient(
@@ -58,6 +58,5 @@ def find_layer(classifier: nn.Module, layer: str, key: str = "layer") -> nn.Modu
     """The submodule of that dotted name; key: the setting that names it."""
     modules = {name: module for name, module in classifier.named_modules() if name}
     if layer not in modules:
-        near = get_close_matches(str(layer), modules, n=3, cutoff=0)
-        raise UserError(f"{key} = {layer!r} is not in the classifier; did you mean {' or '.join(near)}?")
+        raise UserError(f"{key} = {layer!r} is not in the classifier{did_you_mean(str(layer), modules)}")
     return modules[layer]

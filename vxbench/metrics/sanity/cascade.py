@@ -21,7 +21,9 @@ def read_stages(stages: Mapping[str, Sequence[str]] | Iterable[Mapping[str, Sequ
     Raises:
         OutOfRange: no stage, a stage without modules, or a name given twice or reserved.
     """
-    parts = [stages] if isinstance(stages, Mapping) else list(stages)
+    parts = [stages] if isinstance(stages, Mapping) else stages or []
+    if not isinstance(parts, Iterable) or any(not isinstance(part, Mapping) for part in parts):
+        raise OutOfRange(f"stages = {stages} is not a list of {{name: [modules]}}")
     pairs = [(str(name), modules) for part in parts for name, modules in part.items()]
     names = [name for name, _ in pairs]
     if not pairs or len(set(names)) < len(names) or ORIGINAL in names:
