@@ -228,7 +228,7 @@ def test_clips_of_another_size_are_refused():
         ({"channels": (3, 4, 5)}, UserError, "channels names 3 blocks and convs 2"),
         ({"size": (3, 100)}, UserError, "size = 3x100 cannot be halved 2 times"),
         ({"fc": 0}, OutOfRange, "fc = 0"),
-        ({"size": (64,)}, UserError, "is not a list of two numbers"),
+        ({"size": (64,)}, UserError, r"size = \(64,\) is not a list of two numbers"),
         ({"size": 2.5}, UserError, "size = 2.5 is not a list of two numbers"),
         ({"channels": 4}, UserError, "channels = 4 is not a list of one number a block"),
         ({"hidden": 1.5}, OutOfRange, "hidden = 1.5"),

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,16 @@ def test_extremal_takes_the_first_that_is_enough_else_the_last():
     enough = torch.tensor([[True, True, True], [False, True, False], [False, False, True], [False, False, False]])
     expected = torch.stack([masks[0, 0], masks[1, 1], masks[2, 2], masks[3, 2]])
     assert torch.equal(combine(masks, "extremal", enough=enough), expected)
+
+
+@pytest.mark.choice("ep.combine")
+def test_single_takes_the_first_and_the_options_differ_wherever_there_are_several():
+    masks, enough = masks_of(2, 3), torch.tensor([[False, True, True]] * 2)
+    results = {how: combine(masks, how, enough=enough) for how in COMBINE}
+    assert torch.equal(results["single"], masks[:, 0])
+    assert all(not torch.allclose(results[a], results[b]) for a in COMBINE for b in COMBINE if a < b)
+    for how in COMBINE:
+        assert torch.equal(combine(masks[:, :1], how, enough=enough[:, :1]), masks[:, 0])
 
 
 def test_smoothing_blurs_every_mask_before_they_are_combined():

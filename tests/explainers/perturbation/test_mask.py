@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from plain_loop import plain_mask
+from plain_loop import plain_mask, spread, weights
 from toys import golden
 
 from vxbench.errors import OutOfRange
@@ -198,3 +198,13 @@ def test_blocks_of_work_change_no_bit(block, monkeypatch):
         results.append((mask.detach(), *torch.autograd.grad((mask**2).sum(), seeds)))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize(("size", "step", "sigma"), [(56, 7, 11), (60, 5, 6), (40, 13, 23)])
+def test_float32_masks_are_bit_by_bit_those_of_plain_tensor_operations(size, step, sigma):
+    """But for the last pixels of a frame, fewer than 64, which torch computes one by one there."""
+    generator = MaskGenerator(size, size, step, sigma)
+    seeds = uniform(3, *generator.seed_shape, dtype=torch.float32)
+    kappa = weights(generator.rows, generator.columns)
+    expected = spread(seeds[:, None], kappa, generator.rows, generator.columns)
+    assert torch.equal(generator(seeds).flatten(1)[:, :-63], expected.flatten(1)[:, :-63])

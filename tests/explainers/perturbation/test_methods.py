@@ -115,12 +115,13 @@ def test_evenly_is_ep3d_on_a_clip_of_one_frame():
 
 @pytest.mark.identity(9)
 def test_evenly_spreads_the_area_over_frames_and_ep3d_need_not():
-    generator = runs.small_generator()
-    spread = {}
+    """At the end of a run every frame's padded mask has the area, .3, so that no frame stands out."""
+    generator, shares = runs.small_generator(), {}
     for method in (EP3DEvenly, EP3D):
         steps = record(method(areas=(0.3,), ties="shuffle", **{**SMALL, "iterations": 100, "reward_weight": 5}))[1]
-        spread[method] = generator(steps[-1].seed[0]).mean(dim=(1, 2)).std()
-    assert spread[EP3DEvenly] < spread[EP3D] / 2
+        shares[method] = generator(steps[-1].seed[0]).mean(dim=(1, 2))
+    assert (shares[EP3DEvenly] - 0.3).abs().max() < 0.03  # smooth masks come near the area, not onto it
+    assert (shares[EP3D] - 0.3).abs().max() > 0.1
 
 
 # EP-3D, Gaussian.
