@@ -7,6 +7,7 @@ from vxbench.datasets.sampling import SAMPLERS, sampler
 from vxbench.errors import OutOfRange
 
 
+@pytest.mark.choice("data.sampling")
 @pytest.mark.parametrize(
     ("name", "n", "frames", "expected"),
     [

@@ -68,6 +68,8 @@ def test_boxes_hold_the_vivid_actor_and_little_else(mini_root, changes):
         assert warm[boxes].mean() > 0.4, ref.id  # an ellipse fills pi / 4 of its box, its rim is dark
 
 
+@pytest.mark.choice("data.ucf24_list")
+@pytest.mark.choice("aosa.spt_subset")
 def test_the_draw_is_stable_and_nested(mini_root):
     two, one = (ids(opened(mini_root, split="train", per_class=k)) for k in (2, 1))
     assert set(one) < set(two)

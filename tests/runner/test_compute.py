@@ -104,3 +104,15 @@ def test_the_predicted_class_is_found_a_chunk_at_a_time():
     machine.classifier.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     machine._batch(REFS, [decoded(i) for i in range(4)])
     assert seen == [3, 1]
+
+
+@pytest.mark.choice("target.class")
+def test_the_class_explained_is_the_label_or_what_the_model_predicts():
+    machine, loaded = computer(m=Recorder()), [decoded(i) for i in range(4)]
+    assert machine(REFS, loaded).rows.target.tolist() == [ref.label for ref in REFS]
+    machine.target = "predicted"
+    rows = machine(REFS, loaded).rows
+    with torch.no_grad():
+        predicted = machine.classifier(machine._normalised(loaded)).argmax(dim=1)
+    assert rows.target.tolist() == predicted.tolist()
+    assert rows.target.tolist() != rows.label.tolist()

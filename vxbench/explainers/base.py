@@ -106,10 +106,17 @@ def class_score(classifier: nn.Module, clip: Tensor, target: Tensor, score: str 
 
 def input_gradient(classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit") -> Tensor:
     """d score / d clip, (B, 3, T, H, W). Writes no .grad."""
+    return score_and_gradient(classifier, clip, target, score)[1]
+
+
+def score_and_gradient(
+    classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit"
+) -> tuple[Tensor, Tensor]:
+    """The target's score (B,) and its gradient at the clip (B, 3, T, H, W). Writes no .grad."""
     with torch.enable_grad():
         clip = clip.detach().requires_grad_()
         chosen = class_score(classifier, clip, target, score)
-        return torch.autograd.grad(chosen.sum(), clip)[0]
+        return chosen.detach(), torch.autograd.grad(chosen.sum(), clip)[0]
 
 
 def in_chunks(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> Tensor:

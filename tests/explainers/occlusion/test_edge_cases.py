@@ -1,14 +1,19 @@
 """Occlusion at the borders: of frames, of clips, of batches and of memory."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from occlusion_toys import Constant, Curved, aosa, approx, clip_of, flow_is, moving_clips, no_flow, random_flow
-from toys import GapFC, clips, seeded
+from toys import GOLDEN_MEAN, GOLDEN_STD, GapFC, clips, golden, seeded
 
 from vxbench.errors import UserError
 from vxbench.explainers.occlusion import AOSA, OSA, RISE
 from vxbench.explainers.occlusion.approx import outliers
+from vxbench.explainers.occlusion.flow import eight_bit
+from vxbench.explainers.occlusion.tubes import Field, follow
+from vxbench.models.preprocess import to_clip
 
 SHAPE = (4, 13, 18)
 TARGET = torch.tensor([2, 0, 1])
@@ -208,3 +213,53 @@ def test_a_normaliser_that_is_no_three_values_gets_one_line(colours):
 def test_estimates_that_are_equal_up_to_rounding_are_no_outliers():
     change = torch.tensor([-3.2] * 9 + [-3.2 - 1e-15, -3.2 + 1e-15], dtype=torch.float64)
     assert outliers(change, torch.arange(11)) == []
+
+
+@pytest.mark.parametrize("colours", [{"mean": [0.43, 0.39, 0.38], "std": [0.23, 0.22, 0.22]}, {"std": [0, 0, 0]}])
+def test_values_in_another_unit_are_refused(colours):
+    with pytest.raises(UserError, match="are not in units of 0-255"):
+        AOSA(**{"mean": [114, 115, 116], "std": [57, 58, 59], **colours})
+
+
+@pytest.mark.parametrize("grid", [7, (4, 7), "abcd"])
+def test_a_grid_that_is_no_three_numbers_gets_one_line(grid):
+    with pytest.raises(UserError, match=f"grid = {re.escape(str(grid))} is not three numbers"):
+        RISE(grid=grid)
+
+
+@pytest.mark.choice("aosa.frames")
+@pytest.mark.parametrize(("mean", "std"), [(GOLDEN_MEAN, GOLDEN_STD), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+def test_the_frames_do_not_hang_on_how_the_clip_was_normalised(mean, std):
+    """Normalised in units of 0-1 or of 0-255 a clip differs in the last bits, which decide what truncation cuts."""
+    frames = golden("clips")["small0"]
+    wide_mean, wide_std = ([255 * value for value in values] for values in (mean, std))
+    in_255 = to_clip(frames[None], wide_mean, wide_std, "cpu")
+    in_1 = (frames.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)
+    in_1 = torch.from_numpy(in_1).permute(3, 0, 1, 2)[None]
+    assert not torch.equal(in_255, in_1)
+    truncated = [eight_bit(clip, wide_mean, wide_std) for clip in (in_255, in_1, torch.nextafter(in_1, in_1 + 1))]
+    assert torch.equal(truncated[0], truncated[1])
+    assert torch.equal(truncated[0], truncated[2])
+    low = frames.astype(int) - truncated[0][0].numpy()
+    assert set(np.unique(low)) == {0, 1}
+    assert (eight_bit(in_255, wide_mean, wide_std, "rounded")[0].numpy() == frames).all()
+
+
+def test_k_above_the_anchors_of_one_clip_of_a_batch():
+    """A clip with black bars has fewer anchors than its neighbour, so fewer rectangles in a mask."""
+    clip = moving_clips(2, (4, 40, 40))
+    clip[1, :, :, :6], clip[1, :, :, -6:] = -2, -2
+    net, target = seeded(GapFC()).double(), torch.tensor([1, 2])
+    together = aosa(k=20)(net, clip, target)
+    for i in range(2):
+        alone = aosa(k=20)(net, clip[i : i + 1], target[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-6, atol=1e-9)  # maps are float32
+
+
+def test_the_first_step_is_rounded_in_float64():
+    """61 + .49999997 is 61.49999997 in float64, and 61.5 in float32, which rounds to 62."""
+    flow = np.zeros((2, 80, 80, 2), np.float32)
+    flow[..., 1] = np.float32(0.49999997)
+    field = Field((0, 79), (0, 79), (0, 79))
+    tracks = follow(flow, np.array([61]), np.array([3]), field)
+    assert tracks.y[:, 0].tolist() == [61, 61, 62]

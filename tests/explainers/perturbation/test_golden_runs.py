@@ -22,9 +22,9 @@ METHODS = {"ep3d": EP3D, "ep2d": EP3DEvenly, "step": STEP}
 RELEASED = {"step": 7, "sigma": 11}
 VARIANTS = ["preserve_blur", "preserve_fade", "delete_blur", "delete_fade", "dual_blur"]
 CLOSE = 1e-5  # of a seed in [0, 1]
-# With AVX2, 8 of the 27 runs leave the golden within 10 updates, by up to 9e-3. All but one meet it from one of 6
-# moved clips. Two cuts are involved in the last; for it what a moved clip does is the bound.
-NEIGHBOURS = 8
+# With AVX2, 8 of the 27 runs leave the golden within 10 updates, by 1.5e-5 to 9e-3; each meets it from one of 6 moved
+# clips. The others are within 3.5e-6, and all are within 7e-7 after one update.
+NEIGHBOURS = 12
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +59,17 @@ def distances(steps, expected, done) -> np.ndarray:
 
 
 def assert_meets(name, clip, target, arrays, key, **settings):
-    """Seeds after 1 and 10 updates."""
+    """Seeds after 1 and 10 updates; after 10, each clip's or those of the same clip one unit in the last place away."""
     steps = run(name, 10, clip, target, **settings)[1]
     assert distances(steps, arrays[f"{key}_seed_1"], 1).max() <= CLOSE
     expected = arrays[f"{key}_seed_10"]
-    best, drift = distances(steps, expected, 10), 0.0
+    best = distances(steps, expected, 10)
     for neighbour in range(NEIGHBOURS):
         if best.max() <= CLOSE:
             break
         moved = run(name, 10, one_ulp_away(clip, neighbour), target, **settings)[1]
         best = np.minimum(best, distances(moved, expected, 10))
-        drift = max(drift, distances(moved, steps[10].seed.numpy(), 10).max())
-    assert best.max() <= max(CLOSE, drift)
+    assert best.max() <= CLOSE
     return steps
 
 

@@ -1,7 +1,8 @@
 """From the scores of the masked clips to a map.
 
 f_i is the score with mask i, f_0 that of the whole clip, D_i = f_i - f_0, Omega_i the mask (1 visible), N the
-number of the clip's masks. In all of them higher = more important.
+number of the clip's masks. In all of them higher = more important, but under eq2 a voxel that no mask hides has
+the maximum.
 """
 
 import torch
@@ -12,7 +13,7 @@ from vxbench.explainers.occlusion.sums import hidden_share, paint_hidden
 
 
 def released(holes: Holes, masked: Tensor, whole: Tensor) -> Tensor:
-    """S = (1/N) sum_i D_i Omega_i / mean(Omega_i) (uchiyama33/AOSA): the mean change of the masks that show a voxel.
+    """S = (1/N) sum_i D_i Omega_i / mean(Omega_i) (uchiyama33/AOSA): what the masks that show a voxel change.
 
     masked (N,), whole (B,) -> (B, T, H, W) float64. A mask that shows nothing adds nothing.
     """

@@ -1,5 +1,8 @@
 """AOSA: occlusion with holes that follow the motion (Uchiyama et al., Visual Explanation for Video Recognition)."""
 
+from collections.abc import Sequence
+from numbers import Real
+
 import numpy as np
 from torch import Tensor
 
@@ -56,9 +59,7 @@ class AOSA(Occlusion):
         chunk: int = 64,
     ):
         super().__init__(aggregate, chunk)
-        if any(values is None or len(values) != 3 for values in (mean, std)):
-            raise UserError(f"mean = {mean}, std = {std}: AOSA needs the model's own, three values of 0-255 each")
-        self.mean, self.std = list(mean), list(std)
+        self.mean, self.std = normaliser(mean, std)
         self.stride = whole("stride", stride, 1)
         self.hole = whole("hole", hole, 1)
         self.k = whole("k", k, 0)
@@ -75,7 +76,8 @@ class AOSA(Occlusion):
     def tubes_of(self, frames: np.ndarray, device="cpu") -> Holes:
         """The masks of one clip, (T, H, W, 3) uint8."""
         tracks = self.tracks_of(frames)
-        near = neighbours_of(similarities(COOC[self.cooc](tracks)), self.k, self.ties)
+        precision = np.float32 if self.ties == "released" else np.float64
+        near = neighbours_of(similarities(COOC[self.cooc](tracks), precision), self.k, self.ties)
         return tubes(tracks, near, self.hole, frames.shape[1:3], device)
 
     def tracks_of(self, frames: np.ndarray) -> Tracks:
@@ -83,6 +85,21 @@ class AOSA(Occlusion):
         field = field_of(frames, self.letterbox)
         y, x = anchors_of(*frames.shape[1:3], self.stride, field.start)
         return follow(farneback(gray_frames(frames, self.gray)), y, x, field)
+
+
+def normaliser(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[list[float], list[float]]:
+    """mean and std, three values each, in units of 0-255.
+
+    Raises:
+        UserError: they are something else, such as values in units of 0-1, which would make all frames black.
+    """
+    for values in (mean, std):
+        numbers = isinstance(values, Sequence) and all(isinstance(value, Real) for value in values)
+        if not numbers or len(values) != 3:
+            raise UserError(f"mean = {mean}, std = {std}: AOSA needs the model's own, three values of 0-255 each")
+    if min(std) <= 0 or (max(mean) <= 1 and max(std) <= 1):
+        raise UserError(f"mean = {list(mean)}, std = {list(std)} are not in units of 0-255, or no std at all")
+    return list(mean), list(std)
 
 
 def or_off(value: str | bool) -> str | bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import class_score
+from vxbench.explainers.base import score_and_gradient
 from vxbench.explainers.occlusion.aosa import AOSA, or_off
 from vxbench.explainers.occlusion.holes import Holes
 from vxbench.explainers.occlusion.sums import sum_hidden
@@ -31,7 +31,7 @@ class AOSAApprox(AOSA):
         same without the pixel itself.
     sign: eq8_literal takes D_i = -sum max(e_i, 0), as eq. 8 is printed.
     adjust: simple takes estimates outside the Tukey fences (1.5 interquartile ranges) from the gradient at
-        the clip hidden by the most extreme of their masks (uchiyama33/AOSA), at two more passes at most.
+        the clip hidden by the most extreme of their masks (uchiyama33/AOSA), at two more passes each way at most.
     options: those of AOSA.
     """
 
@@ -84,14 +84,9 @@ class AOSAApprox(AOSA):
 
 
 def scores_and_gradients(classifier: nn.Module, clip: Tensor, target: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """p_y (B,) and d p_y / d clip (B, 3, T, H, W), from one forward and one backward pass. Writes no .grad."""
-    scores, gradients = [], []
-    for x, y in zip(clip.split(chunk), target.split(chunk), strict=True):
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            score = class_score(classifier, x, y, "prob")
-            gradients.append(torch.autograd.grad(score.sum(), x)[0])
-        scores.append(score.detach())
+    """p_y (B,) and d p_y / d clip (B, 3, T, H, W), from one forward and one backward pass a chunk."""
+    parts = zip(clip.split(chunk), target.split(chunk), strict=True)
+    scores, gradients = zip(*(score_and_gradient(classifier, x, y, "prob") for x, y in parts), strict=True)
     return torch.cat(scores), torch.cat(gradients)
 
 

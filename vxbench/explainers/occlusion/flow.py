@@ -11,23 +11,30 @@ from vxbench.ranges import one_of
 
 FRAMES = ("truncated", "rounded")
 GRAY = ("bgr_on_rgb", "rgb")
+EIGHT_BIT = 0.01  # values of 0-255 this near to whole numbers were 8-bit: float32 moves them by 1e-4 at most
 
 
 def eight_bit(clip: Tensor, mean: Sequence[float], std: Sequence[float], how: str = "truncated") -> Tensor:
     """The frames a clip was made of: (B, 3, T, H, W) -> (B, T, H, W, 3) uint8 RGB.
 
     mean and std per channel in units of 0-255, as the clip was normalised with.
-    truncated: the released arithmetic to the bit, float32 and in units of 0-1. It lands just below the whole
-    number for about half of the values, which come out one too low. rounded: the nearest whole number.
+    rounded: the nearest whole number. truncated: the released arithmetic to the bit, float32 and in units of 0-1, from
+    8-bit frames to normalised ones and back. It lands just below the whole number for about half of the values, which
+    come out one too low. Which ones hangs on the last bit, so a clip of 8-bit frames is normalised anew in that
+    arithmetic: how the clip at hand was normalised does not matter.
     """
     one_of("frames", how, FRAMES)
     shape = (1, 3, 1, 1, 1)
     mean, std = (torch.tensor(v, dtype=torch.float64, device=clip.device).view(shape) / 255 for v in (mean, std))
-    if how == "rounded":
-        pixels = ((clip.double() * std + mean) * 255).round()
-    else:
+    pixels = (clip.double() * std + mean) * 255
+    if how == "truncated":
         mean, std = mean.float(), std.float()
-        pixels = ((clip.float() - (-mean / std)) / (1 / std)) * 255
+        whole = (pixels - pixels.round()).abs().flatten(1).amax(1) < EIGHT_BIT
+        anew = (pixels.round().float() / 255 - mean) / std
+        clip = torch.where(whole.view(-1, 1, 1, 1, 1), anew, clip.float())
+        pixels = ((clip - (-mean / std)) / (1 / std)) * 255
+    else:
+        pixels = pixels.round()
     return pixels.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
 
 

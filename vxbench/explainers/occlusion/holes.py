@@ -47,9 +47,17 @@ class Holes:
 
 def join(parts: list[Holes]) -> Holes:
     """The masks of several clips as those of one batch, clip by clip. Each part must own a single clip."""
+    most = max(part.rows.shape[1] for part in parts)
     owner = [torch.full_like(part.owner, i) for i, part in enumerate(parts)]
-    rows, columns = torch.cat([part.rows for part in parts]), torch.cat([part.columns for part in parts])
+    rows, columns = (
+        torch.cat([_filled_up(getattr(part, name), most) for part in parts]) for name in ("rows", "columns")
+    )
     return replace(parts[0], rows=rows, columns=columns, owner=torch.cat(owner))
+
+
+def _filled_up(ranges: Tensor, count: int) -> Tensor:
+    """(N, R, T, 2) -> (N, count, T, 2): the first rectangle again, which adds nothing to the union."""
+    return torch.cat([ranges, ranges[:, :1].expand(-1, count - ranges.shape[1], -1, -1)], dim=1)
 
 
 def around(centre: Tensor, side: int, size: int, alive: Tensor) -> Tensor:

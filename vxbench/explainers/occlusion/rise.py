@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Context
 from vxbench.explainers.occlusion.body import Occlusion, masked_scores
 from vxbench.ranges import above, whole, within
@@ -23,8 +24,9 @@ class RISE(Occlusion):
         super().__init__(chunk=chunk)
         self.count = whole("masks", masks, 1)
         self.p = above("p", within("p", p, 0, 1), 0)
+        if not isinstance(grid, Sequence) or len(grid) != 3:
+            raise OutOfRange(f"grid = {grid} is not three numbers of cells, over time, height and width")
         self.grid = tuple(whole("grid", cells, 1) for cells in grid)
-        whole("length of grid", len(self.grid), 3, 3)
 
     def masks(self, clip: Tensor, context: Context) -> "SmoothMasks":
         seeds = [torch.randint(2**62, (self.count,), generator=generator) for generator in context.generators]

@@ -87,7 +87,8 @@ def follow(flow: np.ndarray, y: np.ndarray, x: np.ndarray, field: Field) -> Trac
     path, displacement = [(y, x, alive)], np.zeros((len(flow), 2, len(y)), np.float32)
     for t, one in enumerate(flow):
         displacement[t] = one[y, x].T
-        to_x, to_y = (position.astype(np.float32) + d for position, d in zip((x, y), displacement[t], strict=True))
+        precision = np.float32 if t else np.float64  # as numpy's promotion has it in the released code
+        to_x, to_y = (position.astype(precision) + d for position, d in zip((x, y), displacement[t], strict=True))
         alive = alive & _within(to_y, field.rows) & _within(to_x, field.columns)
         y = np.round(to_y).clip(0, height - 1).astype(np.int64)
         x = np.round(to_x).clip(0, width - 1).astype(np.int64)
@@ -104,14 +105,14 @@ def steps_between(tracks: Tracks) -> np.ndarray:
     return np.stack([np.diff(tracks.x, axis=0), np.diff(tracks.y, axis=0)], axis=1)
 
 
-def similarities(displacement: np.ndarray) -> np.ndarray:
-    """Cosines of the anchors' displacements over time (Uchiyama et al., eq. 1): (T - 1, 2, N) -> (N, N) float64.
+def similarities(displacement: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Cosines of the anchors' displacements over time (Uchiyama et al., eq. 1): (T - 1, 2, N) -> (N, N).
 
-    0 for an anchor that never moves.
+    0 for an anchor that never moves. dtype: the released code's is float32.
     """
-    vectors = displacement.reshape(-1, displacement.shape[-1]).T.astype(np.float64)
-    unit = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-10)
-    return unit @ unit.T
+    vectors = displacement.reshape(-1, displacement.shape[-1]).T.astype(dtype)
+    length = np.linalg.norm(vectors, axis=1) + dtype(1e-10)
+    return vectors @ vectors.T / length / length[:, None]
 
 
 def neighbours_of(similarity: np.ndarray, k: int, ties: str = "index") -> np.ndarray:
@@ -125,7 +126,7 @@ def neighbours_of(similarity: np.ndarray, k: int, ties: str = "index") -> np.nda
     similarity = similarity.copy()
     if ties == "released":
         np.fill_diagonal(similarity, 0)
-        return np.argsort(similarity.astype(np.float32), axis=1)[:, count - min(k, count - 1) :]
+        return np.argsort(similarity, axis=1)[:, count - min(k, count - 1) :]
     np.fill_diagonal(similarity, -np.inf)
     order = np.argsort(-similarity.round(SAME), axis=1, kind="stable")
     return order[:, : min(k, count - 1)][:, ::-1]
