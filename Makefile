@@ -36,8 +36,8 @@ $(MINI): $(READY) $(wildcard vxbench/datasets/mini/*.py)
 	$(BIN)/python scripts/make_mini.py --root data/mini
 	@touch $@
 
-test: $(READY) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests, a process a core
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(ARGS)
 
 lint: $(READY) ## check style
 	$(BIN)/ruff check .
