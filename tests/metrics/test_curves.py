@@ -396,6 +396,7 @@ def test_rise_s_kernel_is_a_blurred_point(size, sigma):
     np.testing.assert_allclose(torch.outer(taps, taps), gaussian_filter(point, sigma), rtol=0, atol=1e-12)
 
 
+@pytest.mark.choice("ins.kernel")
 def test_the_two_kernels_start_insertion_elsewhere_and_change_nothing_else():
     model, batch = problem(shape=(2, 12, 16))
     saliency = distinct(3, (2, 12, 16))

@@ -116,3 +116,41 @@ def test_the_class_explained_is_the_label_or_what_the_model_predicts():
         predicted = machine.classifier(machine._normalised(loaded)).argmax(dim=1)
     assert rows.target.tolist() == predicted.tolist()
     assert rows.target.tolist() != rows.label.tolist()
+
+
+class Hungry(Gradients):
+    """Fails as torch does on the CPU, for more clips than fit."""
+
+    def __init__(self, room, what=RuntimeError):
+        super().__init__()
+        self.room, self.what = room, what
+
+    def explain(self, classifier, clip, target, context):
+        if len(clip) > self.room:
+            if self.what is RuntimeError:
+                torch.empty(10**15)
+            raise self.what("no room")
+        return super().explain(classifier, clip, target, context)
+
+
+@pytest.mark.parametrize("what", [RuntimeError, MemoryError, torch.OutOfMemoryError])
+def test_a_batch_that_does_not_fit_is_halved(what):
+    machine, loaded = computer(m=Recorder()), [decoded(i) for i in range(4)]
+    expected = draws(machine(REFS, loaded).rows)
+    machine.explainer = Hungry(1, what)
+    assert draws(machine(REFS, loaded).rows) == expected
+
+
+def test_a_clip_that_does_not_fit_is_a_failure_row():
+    machine = computer(m=Recorder())
+    machine.explainer = Hungry(0)
+    rows = machine(REFS[:2], [decoded(0), decoded(1)]).rows
+    assert rows.status.tolist() == ["failed", "failed"]
+    assert rows.reason.str.startswith("out_of_memory: ").all()
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory():
+    machine = computer(m=Recorder())
+    machine.explainer = Hungry(0, ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        machine(REFS[:2], [decoded(0), decoded(1)])

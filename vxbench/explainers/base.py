@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from vxbench.ranges import one_of, whole
 
@@ -34,8 +35,9 @@ class Explainer:
 
     A subclass defines `explain`. Its `normaliser` (a key of vxbench.explainers.normalise.NORMALISERS) says how
     the runner scales its maps to [0, 1]. `chunk` bounds how many clips or masked copies go through the
-    network at once; it never changes a result beyond float32 rounding, which the kinks of a network (ReLU,
-    max-pooling) can amplify in gradients.
+    network at once. It changes results by float32 rounding alone, as the batch and the number of threads do. What
+    turns on a comparison amplifies that: gradients at the kinks of a network, and the masks of the perturbation
+    family, whose area term ranks voxels (two equally good masks may differ by .8 in places after 80 iterations).
     """
 
     normaliser = "minmax"
@@ -72,9 +74,10 @@ class Explainer:
 
 @contextmanager
 def untouched(classifier: nn.Module) -> Iterator[None]:
-    """Eval mode and no weight gradients inside; on leaving, also by an exception, all is as it was.
+    """Eval mode, no weight gradients and full float32 inside; on leaving, also by an exception, all is as it was.
 
-    With the weights' requires_grad off, autograd keeps only what the input's gradient needs.
+    With the weights' requires_grad off, autograd keeps only what the input's gradient needs. cuDNN would round what
+    goes into a convolution to TF32 on a GPU that has it.
     """
     training = [(module, module.training) for module in classifier.modules()]
     wanted = [(weight, weight.requires_grad) for weight in classifier.parameters()]
@@ -83,7 +86,8 @@ def untouched(classifier: nn.Module) -> Iterator[None]:
     for weight, _ in wanted:
         weight.requires_grad_(False)
     try:
-        yield
+        with cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
     finally:
         for module, mode in training:
             module.training = mode

@@ -22,7 +22,8 @@ from vxbench.runner.config import build, conf_dir
 BOGUS = "no-such-option"
 HEAD = """# Open choices
 
-What the papers leave open or their code does otherwise. Every line is a key of the configuration, its default first.
+What the papers leave open or their code does otherwise: a key of the configuration, or a fact each model states; the
+default comes first.
 Made by `make docs` from docs/choices.yaml and conf/; do not edit.
 
 {sources}

@@ -60,7 +60,9 @@ class Computer:
         """Out of memory means half the batch at a time; a single clip that does not fit is a failure row."""
         try:
             return self._score(refs, clips)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             if len(refs) == 1:
                 message = str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
                 return [failure(refs[0].id, refs[0].label, "out_of_memory", message)], {}
@@ -138,6 +140,11 @@ class Computer:
             for key in scores:
                 rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]
         return rows
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what lacked. On the CPU torch says so in a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 def columns_of(scores: Scores, key: str) -> list[dict]:

@@ -47,10 +47,12 @@ def test_the_filter_keeps_a_low_box_and_what_lies_outside_a_larger_box(shape, r,
     low_limit = [n * r_l // 20 for n in shape]
     high_limit = [n * (20 - r_h) // 20 for n in shape]
     spectrum = dctn(field(shape, seed).numpy(), axes=(-3, -2, -1), norm="ortho")
+    a, b = BandFilter(*r).bands(shape)
+    assert not (a & b).any()
     for index in np.ndindex(*shape):
         low = all(i < limit for i, limit in zip(index, low_limit, strict=True))
         high = not all(i < limit for i, limit in zip(index, high_limit, strict=True))
-        assert not (low and high)  # A and B do not meet
+        assert (a[index], b[index]) == (low, high)
         if not (low or high):
             spectrum[(slice(None), *index)] = 0
     expected = idctn(spectrum, axes=(-3, -2, -1), norm="ortho")

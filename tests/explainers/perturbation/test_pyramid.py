@@ -10,8 +10,8 @@ from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import Pyramid, blur
 
-# Clips are of order 1. float32 goldens: the released blur is a convolution, ours a product of matrices, and each rounds
-# its own way; 1e-6 a voxel is the tolerance that the goldens' authors measured for the blur.
+# Clips are of order 1. float32 goldens: a convolution rounds differently on another processor; 1e-6 a voxel is the
+# tolerance measured for the blur.
 VOXEL = 1e-6
 BLUR = {"rtol": 0, "atol": VOXEL}
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64 arithmetic of another order
@@ -173,3 +173,5 @@ def test_golden_gradient_at_the_mask(expected):
     wanted = expected["apply_blur_grad_mask_frame3"]
     close = np.isclose(grad[0, 3].numpy(), wanted, rtol=1e-5, atol=1e-4 * np.abs(wanted).max())
     assert close.mean() > 0.999
+    norms = expected["apply_blur_grad_mask_digest"].reshape(-1, 6)[:, 2]
+    np.testing.assert_allclose(grad[0].flatten(1).norm(dim=1).numpy(), norms, rtol=1e-3)  # the same few voxels

@@ -6,20 +6,23 @@ from perturbation_runs import FRAMES, HEIGHT, SMALL, TARGET, WIDTH, generators, 
 from torch import nn
 from toys import clips
 
-from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian
+from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian, FEPOnSTEP
 from vxbench.explainers.perturbation.pyramid import blur
 
 # A saliency is float32: 6e-8 a rounding of values up to 1.
 MAP = {"rtol": 0, "atol": 1e-7}
 
 
+FAMILY = [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP, FEPOnSTEP]
+
+
 @pytest.mark.identity(30)
 @pytest.mark.parametrize("ties", ["plain", "shuffle"])
-@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
+@pytest.mark.parametrize("method", FAMILY)
 def test_a_clip_feels_neither_its_batch_nor_the_chunk(method, ties):
     # Neither cut, 5 or 23 % of 4200 voxels, falls between frames that are still equal: there are ties to be settled.
     settings = {**SMALL, "areas": (0.05, 0.23), "ties": ties, "lr": 0.005, "iterations": 8}
-    if method is STEP:
+    if issubclass(method, STEP):
         settings |= {"core_start": 1, "reward_weight": 100}
     model, clip = small_model(), small_clips(2)
     together = record(method(**settings), model, clip)[0]
@@ -120,14 +123,16 @@ def test_no_mode_puts_more_than_a_chunk_through_the_network(mode):
 
 
 @pytest.mark.identity(30)
-@pytest.mark.parametrize("method", [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP])
-def test_eight_clips_at_once_are_eight_single_clips(method):
+@pytest.mark.parametrize("method", FAMILY)
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, MAP), (torch.float32, {"rtol": 0, "atol": 1e-4})])
+def test_eight_clips_at_once_are_eight_single_clips(method, dtype, close):
+    """In float32 for the few iterations before a rounding changes the places of two voxels in the area term."""
     settings = {"step": 4, "sigma": 5, "areas": (0.23,), "iterations": 6, "lr": 0.005, "core_start": 1}
-    if method is not STEP:
+    if not issubclass(method, STEP):
         settings.pop("core_start")
-    model, clip = small_model(), clips(8, 3, 8, 12, 16, seed=2, dtype=torch.float64)
+    model, clip = small_model().to(dtype), clips(8, 3, 8, 12, 16, seed=2, dtype=dtype)
     target = torch.arange(8) % 4
     together = method(**settings)(model, clip, target, generators=generators(8))
     for i in range(8):
         alone = method(**settings)(model, clip[i : i + 1], target[i : i + 1], generators=generators(8)[i : i + 1])
-        torch.testing.assert_close(alone[0], together[i], **MAP)
+        torch.testing.assert_close(alone[0], together[i], **close)

@@ -55,12 +55,16 @@ class BandFilter:
 
     def passband(self, shape: tuple[int, int, int]) -> Tensor:
         """A + B, (T, h, w) bool."""
-        low = _box([math.floor(self.r_l * n + 1e-9) for n in shape], shape)
-        high = ~_box([math.floor((1 - self.r_h) * n + 1e-9) for n in shape], shape)
+        low, high = self.bands(shape)
         keep = low | high
         if not keep[0, 0, 0]:
             self._empty(keep, shape)
         return keep
+
+    def bands(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """A and B, (T, h, w) bool."""
+        low = _box([math.floor(self.r_l * n + 1e-9) for n in shape], shape)
+        return low, ~_box([math.floor((1 - self.r_h) * n + 1e-9) for n in shape], shape)
 
     def _empty(self, keep: Tensor, shape: tuple[int, int, int]) -> None:
         if self.zero_box == "keep_dc":

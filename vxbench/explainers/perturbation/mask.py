@@ -11,7 +11,9 @@ from torch.nn.functional import pad, unfold
 from vxbench.errors import OutOfRange
 from vxbench.ranges import above, whole
 
-ALIGNED = 64  # cells: torch sums and exponentiates whole vectors and left-over elements by other code, in other bits
+# Cells: torch sums and exponentiates whole vectors and left-over elements by other code, in other bits; so it does
+# where threads split the work elsewhere.
+ALIGNED = 64
 CPU_BLOCK = 1 << 18  # values worked on at once, 1 MB
 GPU_BLOCK = 1 << 26
 
