@@ -240,3 +240,8 @@ def test_clips_of_another_size_are_refused():
 def test_settings_out_of_range(settings, error, message):
     with pytest.raises(error, match=f"^{message}"):
         VGG16LSTM(**SMALL | settings)
+
+
+def test_a_size_given_as_a_list_as_configs_give_it():
+    network = VGG16LSTM(3, channels=(2, 2), convs=(1, 1), fc=4, hidden=3, size=[8, 12]).eval()
+    assert network(torch.zeros(1, 3, 2, 8, 12)).shape == (1, 3)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from vxbench.explainers.base import Explainer
 from vxbench.metrics.base import Batch
+from vxbench.metrics.inputs import generators_of
 
 
 def fresh_generators(batch: Batch) -> list[torch.Generator]:
@@ -12,9 +13,7 @@ def fresh_generators(batch: Batch) -> list[torch.Generator]:
 
     They draw the same whatever was drawn before, and leave the batch's own generators alone.
     """
-    if batch.generators is None:
-        return [torch.Generator().manual_seed(0) for _ in batch.clip]
-    return [torch.Generator().manual_seed(generator.initial_seed()) for generator in batch.generators]
+    return [torch.Generator().manual_seed(generator.initial_seed()) for generator in generators_of(batch)]
 
 
 def explain(explainer: Explainer, classifier: nn.Module, batch: Batch) -> Tensor:

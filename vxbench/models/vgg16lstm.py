@@ -75,9 +75,9 @@ class VGG16LSTM(nn.Module):
         detach: bool = True,
     ):
         super().__init__()
-        self.size = (size, size) if isinstance(size, int) else size
-        self.detach = detach
-        last, cells = _check(num_classes, channels, convs, fc, hidden, self.size)
+        size = (size, size) if isinstance(size, int) else size
+        last, cells = _check(num_classes, channels, convs, fc, hidden, size)
+        self.size, self.detach = tuple(size), detach
         for name, layer in _blocks(channels, convs).items():
             self.add_module(name, layer)
         self.cnn = tuple(self._modules)  # the blocks' layers, in the order they run

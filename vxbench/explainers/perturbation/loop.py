@@ -197,12 +197,12 @@ class PerturbationExplainer(Explainer):
 
     def _reward(self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
-        versions = {"preserve": [mask], "delete": [1 - mask], "dual": [mask, 1 - mask]}[self.mode]
+        kept, deleted = self.mode != "delete", self.mode != "preserve"
+        versions = ([mask] if kept else []) + ([1 - mask] if deleted else [])
         perturbed = torch.cat([pyramid.apply(version) for version in versions])
         scores = in_chunks(
             lambda x, y: class_score(classifier, x, y, "prob"), self.chunk, perturbed, target.repeat(len(versions))
         ).chunk(len(versions))
-        kept, deleted = self.mode != "delete", self.mode != "preserve"
         terms = [-self._utility(scores[0])] if kept else []
         terms += [-self._utility(1 - scores[-1])] if deleted else []
         return scores[0], self.reward_weight * sum(terms)

@@ -2,13 +2,13 @@
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from vxbench.errors import OutOfRange, UserError
+from vxbench.hints import did_you_mean
 
 ORIGINAL = "original"
 Stages = dict[str, tuple[str, ...]]
@@ -59,10 +59,7 @@ def _learned(network: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """(dotted name, module) of all modules with weights or statistics of their own, in the named one."""
     modules = dict(network.named_modules())
     if name not in modules:
-        close = get_close_matches(name, modules, n=1)
-        raise UserError(
-            f"stages: {name} is not a layer of the network" + (f"; did you mean {close[0]}?" if close else "")
-        )
+        raise UserError(f"stages: {name} is not a layer of the network{did_you_mean(name, modules)}")
     for path, module in modules[name].named_modules(prefix=name):
         if any(True for _ in module.parameters(recurse=False)) or isinstance(module, _NormBase):
             yield path, module
