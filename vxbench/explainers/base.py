@@ -129,6 +129,12 @@ def in_chunks(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> 
     return torch.cat([function(*part) for part in parts])
 
 
+@torch.no_grad()
+def whole_scores(classifier: nn.Module, clip: Tensor, target: Tensor, chunk: int) -> Tensor:
+    """p_y of clips as they are, (B,), at most `chunk` of them at a time."""
+    return in_chunks(lambda x, y: class_score(classifier, x, y, "prob"), chunk, clip, target)
+
+
 def spawn(generator: torch.Generator) -> torch.Generator:
     """A generator of its own, seeded by one draw: what it yields does not depend on when others draw."""
     seed = torch.randint(2**62, (), generator=generator).item()

@@ -2,20 +2,19 @@
 
 import copy
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context, class_score, in_chunks, untouched
+from vxbench.explainers.base import Context, untouched, whole_scores
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.metrics.rerun import fresh_generators
 from vxbench.ranges import above, within
 
 GRID = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-NOT_FINITE = "the network's output is not finite"
 
 
 class MinimumPreservationRatio(Metric):
@@ -52,15 +51,10 @@ class MinimumPreservationRatio(Metric):
         """(B,), NaN where the network's output is not finite. Its curve (B, grid) is p_y of what each mask keeps."""
         clip, target = batch.clip.detach(), batch.target
         with untouched(classifier):
-            whole = self._whole(classifier, clip, target)
+            whole = whole_scores(classifier, clip, target, self.explainer.chunk)
             context = Context(fresh_generators(batch), batch.boxes)
             _, kept = self.explainer.per_area(classifier, clip, target, context)
         return self._scores(torch.cat([kept, whole[:, None]], dim=1).double().cpu())
-
-    @torch.no_grad()
-    def _whole(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
-        """p_y(X), (B,)."""
-        return in_chunks(partial(class_score, classifier, score="prob"), self.explainer.chunk, clip, target)
 
     def _scores(self, curve: Tensor) -> Scores:
         """curve (B, grid): p_y at each share, ascending; the last is the whole clip's, which always is enough."""

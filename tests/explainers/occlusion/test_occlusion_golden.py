@@ -11,11 +11,12 @@ import pytest
 import torch
 from toys import GOLDEN_MEAN, GOLDEN_STD, GOLDEN_TARGET, golden, tiny_a
 
+from vxbench.explainers.base import whole_scores
 from vxbench.explainers.normalise import normalise
 from vxbench.explainers.occlusion.aggregate import released
 from vxbench.explainers.occlusion.aosa import AOSA
 from vxbench.explainers.occlusion.approx import AOSAApprox, scores_and_gradients
-from vxbench.explainers.occlusion.body import masked_scores, whole_scores
+from vxbench.explainers.occlusion.body import masked_scores
 from vxbench.explainers.occlusion.cuboids import cuboids
 from vxbench.explainers.occlusion.flow import eight_bit, farneback, gray_frames
 from vxbench.explainers.occlusion.tubes import anchors_of, field_of, follow, neighbours_of, similarities, tubes

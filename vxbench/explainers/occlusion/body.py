@@ -1,12 +1,11 @@
 """What all occlusion explainers do: masks -> scores -> weighted sum."""
 
-from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Context, Explainer, class_score, in_chunks
+from vxbench.explainers.base import Context, Explainer, class_score, whole_scores
 from vxbench.explainers.occlusion.aggregate import AGGREGATES
 from vxbench.ranges import one_of
 
@@ -65,9 +64,3 @@ def masked_scores(classifier: nn.Module, clip: Tensor, target: Tensor, masks: Ma
         masked = clip[part.owner] * part.visible(clip.dtype)
         scores.append(class_score(classifier, masked, target[part.owner], "prob"))
     return torch.cat(scores)
-
-
-@torch.no_grad()
-def whole_scores(classifier: nn.Module, clip: Tensor, target: Tensor, chunk: int) -> Tensor:
-    """f_0 = p_y(X), (B,)."""
-    return in_chunks(partial(class_score, classifier, score="prob"), chunk, clip, target)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context, Explainer, class_score, in_chunks, spawn
+from vxbench.explainers.base import Context, Explainer, class_score, in_chunks, spawn, whole_scores
 from vxbench.explainers.perturbation.combine import COMBINE, combine
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import KINDS, Pyramid
@@ -114,7 +114,7 @@ class PerturbationExplainer(Explainer):
         masks, kept = self.per_area(classifier, clip, target, context)
         enough = None
         if self.combine == "extremal" and len(self.areas) > 1:
-            enough = kept >= self._original(classifier, clip, target)[:, None]
+            enough = kept >= whole_scores(classifier, clip, target, self.chunk)[:, None]
         return combine(masks, self.combine, self.smoothing, enough)
 
     def per_area(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> tuple[Tensor, Tensor]:
@@ -161,10 +161,6 @@ class PerturbationExplainer(Explainer):
             velocity = gradient if velocity is None else self._accelerate(velocity, gradient)
             seed = seed.add(velocity, alpha=-self.lr).clamp(0, 1)
         return mask.detach(), score.detach()
-
-    @torch.no_grad()
-    def _original(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
-        return in_chunks(lambda x, y: class_score(classifier, x, y, "prob"), self.chunk, clip, target)
 
     # The parts a method may replace.
 
