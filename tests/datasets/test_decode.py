@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from vxbench.datasets.decode import Header, best_decoder, read_frames, read_header
-from vxbench.datasets.sampling import sampler
+from vxbench.datasets.sampling import Sampler
 from vxbench.errors import ClipError, OutOfRange
 
 DECODERS = ("auto", "decord", "pyav")
@@ -65,7 +65,7 @@ def test_avi_with_b_frames_comes_in_the_right_order(tmp_path, make_video, number
 def test_a_raw_stream_is_counted_by_decoding(tmp_path, make_video, number_of):
     path = make_video(tmp_path / "raw.mp4", 40, container="m4v", bf="0")
     assert read_header(path).announced == 0
-    frames, indices = read_frames(path, sampler("last", 8))
+    frames, indices = read_frames(path, Sampler("last", 8))
     assert numbers(frames, number_of) == indices.tolist() == [4, 9, 14, 19, 24, 29, 34, 39]
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_undecodable_in_one_line(tmp_path, xvid, damage, decod
     path = tmp_path / "damaged.avi"
     damage(path, xvid)
     with pytest.raises(ClipError, match=r"damaged\.avi") as caught:
-        read_frames(path, sampler("centre", 8), decoder)
+        read_frames(path, Sampler("centre", 8), decoder)
     assert caught.value.kind == "undecodable"
     assert "\n" not in caught.value.message
 
@@ -133,7 +133,7 @@ def test_a_video_cut_anywhere_is_never_padded(tmp_path, xvid, number_of):
     content, path, refused = xvid.read_bytes(), tmp_path / "cut.avi", 0
     for kept in np.linspace(len(content) // 20, len(content) - 1, 30).astype(int):
         path.write_bytes(content[:kept])
-        frames, indices, kind = attempt(path, sampler("last", 4))
+        frames, indices, kind = attempt(path, Sampler("last", 4))
         if kind:
             refused += 1
             assert kind == "undecodable"
@@ -150,7 +150,7 @@ def test_flipped_bytes_end_in_frames_or_a_clip_error(tmp_path, xvid):
         damaged = content.copy()
         damaged[random.integers(0, len(content), 40)] = random.integers(0, 256, 40)
         path.write_bytes(damaged.tobytes())
-        frames, _, kind = attempt(path, sampler("centre", 4))
+        frames, _, kind = attempt(path, Sampler("centre", 4))
         assert kind == "undecodable" or frames.shape[0] == 4
 
 
@@ -161,7 +161,7 @@ def test_an_unknown_decoder_is_refused(xvid):
 
 def test_real_avi_files_decode_alike(real_clips):
     for path in sorted((real_clips / "ucf101/videos").rglob("*.avi")):
-        a, b = (read_frames(path, sampler("centre", 16), name)[0].astype(int) for name in ("auto", "pyav"))
+        a, b = (read_frames(path, Sampler("centre", 16), name)[0].astype(int) for name in ("auto", "pyav"))
         assert np.abs(a - b).max() <= 2, path.name  # see test_decord_and_pyav_agree
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vxbench.datasets.sampling import SAMPLERS, sampler
+from vxbench.datasets.sampling import SAMPLERS, Sampler
 from vxbench.errors import OutOfRange
 
 
@@ -24,12 +24,12 @@ from vxbench.errors import OutOfRange
     ],
 )
 def test_indices(name, n, frames, expected):
-    assert sampler(name, frames)(n).tolist() == expected
+    assert Sampler(name, frames)(n).tolist() == expected
 
 
 @given(st.sampled_from(sorted(SAMPLERS)), st.integers(1, 2000), st.integers(1, 64))
 def test_there_are_always_t_frames_of_the_video(name, n, frames):
-    picked = sampler(name, frames)(n)
+    picked = Sampler(name, frames)(n)
     assert picked.shape == (frames,)
     assert picked.min() >= 0
     assert picked.max() < n
@@ -37,19 +37,19 @@ def test_there_are_always_t_frames_of_the_video(name, n, frames):
 
 @given(st.sampled_from(["centre", "last", "first"]), st.integers(1, 2000), st.integers(1, 64))
 def test_order_is_kept_and_nothing_repeats_unless_it_must(name, n, frames):
-    steps = np.diff(sampler(name, frames)(n))
+    steps = np.diff(Sampler(name, frames)(n))
     assert (steps >= (1 if n >= frames else 0)).all()
 
 
 @given(st.integers(0, 1000), st.sampled_from([1, 2, 4, 8, 16, 32]))
 def test_centre_is_its_own_mirror_image_for_an_odd_number_of_frames(half, frames):
     n = 2 * half + 1
-    picked = sampler("centre", frames)(n)
+    picked = Sampler("centre", frames)(n)
     assert (picked + picked[::-1] == n - 1).all()
 
 
 def test_unknown_name_and_bad_number_are_refused():
     with pytest.raises(OutOfRange, match="sampling = middle is not one of last, first, centre, window"):
-        sampler("middle", 8)
+        Sampler("middle", 8)
     with pytest.raises(OutOfRange, match="frames = 0"):
-        sampler("centre", 0)
+        Sampler("centre", 0)

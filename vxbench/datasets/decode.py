@@ -39,10 +39,13 @@ class Header:
         return self.announced > 0 and self.announced == self.packets
 
 
-def read_frames(path: str | Path, pick: Pick, decoder: str = "auto") -> tuple[np.ndarray, np.ndarray]:
+def read_frames(
+    path: str | Path, pick: Pick, decoder: str = "auto", span: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The frames that `pick(number of frames) -> (T,) indices` asks for, and their indices.
 
-    Frames are (T, H, W, 3) uint8 RGB, indices (T,) count from 0.
+    Frames are (T, H, W, 3) uint8 RGB, indices (T,) count from 0, in the whole video.
+    span: pick counts only the frames start <= t < stop of the video.
 
     Raises:
         ClipError: `missing`; `undecodable`: empty, no video stream, truncated or damaged.
@@ -53,11 +56,23 @@ def read_frames(path: str | Path, pick: Pick, decoder: str = "auto") -> tuple[np
     if not path.is_file():
         raise ClipError("missing", f"no file {path}")
     try:
-        return _read(path, pick, decoder)
+        return _read(path, pick if span is None else _within(pick, span, path), decoder)
     except (ClipError, UserError):
         raise
     except Exception as error:  # damaged files make the decoders raise nearly anything
         raise ClipError("undecodable", f"{path.name}: {_one_line(error)}") from error
+
+
+def _within(pick: Pick, span: tuple[int, int], path: Path) -> Pick:
+    """`pick` among the frames of a span, told and answered in those of the whole video."""
+
+    def picked(total: int) -> np.ndarray:
+        start, stop = span[0], min(span[1], total)
+        if stop <= start:
+            raise ClipError("undecodable", f"{path.name}: {total} frames, none from frame {start + 1} on")
+        return start + pick(stop - start)
+
+    return picked
 
 
 def _read(path: Path, pick: Pick, decoder: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,49 +1,63 @@
-"""Which frames of a video make a clip: (frames in the video n, frames wanted T) -> (T,) ascending indices.
+"""Which frames of a video make a clip: (frames in the video n, frames wanted T) -> (T,) indices.
 
-A video shorter than T has its frames repeated in order, as evenly as possible: the rule of `centre`, which
-then visits every frame.
+Rules that spread T frames over the whole video repeat the frames of a shorter one in order, as evenly as possible: the
+rule of `centre`, which then visits every frame. Rules that take frames in a row start a shorter video over.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vxbench.ranges import one_of, whole
 
 
-def sampler(name: str, frames: int) -> Callable[[int], np.ndarray]:
-    """pick(n) -> (T,) indices into a video of n frames, T = frames.
+@dataclass(frozen=True)
+class Sampler:
+    """pick(n) -> (T,) indices into a video of n frames, T = frames; interval is the step of `window` and `dense`.
 
     Raises:
-        OutOfRange: an unknown name, or fewer than one frame.
+        OutOfRange: an unknown name, fewer than one frame, a step below 1.
     """
-    rule = SAMPLERS[one_of("sampling", name, SAMPLERS)]
-    whole("frames", frames, 1)
 
-    def pick(n: int) -> np.ndarray:
-        return rule(whole("number of frames", n, 1), frames)
+    name: str
+    frames: int
+    interval: int = 1
 
-    return pick
+    def __post_init__(self):
+        one_of("sampling", self.name, SAMPLERS)
+        whole("frames", self.frames, 1)
+        whole("interval", self.interval, 1)
+
+    def __call__(self, n: int) -> np.ndarray:
+        whole("number of frames", n, 1)
+        return SAMPLERS[self.name](n, self.frames, self.interval)
 
 
-def centre(n: int, frames: int) -> np.ndarray:
+def centre(n: int, frames: int, interval: int = 1) -> np.ndarray:
     """The centres of T equal segments: floor((k + 1/2) n / T)."""
     return (2 * np.arange(frames) + 1) * n // (2 * frames)
 
 
-def last(n: int, frames: int) -> np.ndarray:
+def last(n: int, frames: int, interval: int = 1) -> np.ndarray:
     """n-1, n-1-r, ..., T of them, in order, r = floor(n / T): the test sampler of the released STEP code."""
     return centre(n, frames) if n < frames else n - 1 - (n // frames) * np.arange(frames)[::-1]
 
 
-def first(n: int, frames: int) -> np.ndarray:
+def first(n: int, frames: int, interval: int = 1) -> np.ndarray:
     """The last T of 0, r, 2r, ... < n, r = floor(n / T): the demo sampler of Video-Visual-Explanations."""
     return centre(n, frames) if n < frames else np.arange(0, n, n // frames)[-frames:]
 
 
-def window(n: int, frames: int) -> np.ndarray:
-    """The first T frames in a row; a shorter video starts over (AOSA: first sliding window, loop padding)."""
-    return np.arange(frames) % n
+def window(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """The first T frames, `interval` apart; a shorter video starts over (AOSA: sliding window, loop padding)."""
+    return np.arange(frames) * interval % n
 
 
-SAMPLERS = {"last": last, "first": first, "centre": centre, "window": window}
+def dense(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """T frames `interval` apart from the middle of the video; a shorter one starts over (mmaction2's SampleFrames in
+    test mode, one clip)."""
+    spare = max(n - frames * interval, 0)
+    return (spare // 2 + np.arange(frames) * interval) % n
+
+
+SAMPLERS = {"last": last, "first": first, "centre": centre, "window": window, "dense": dense}

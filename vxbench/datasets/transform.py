@@ -39,12 +39,26 @@ class Window:
         return x1, y1, x2, y2
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """Frames of a video as the model sees them, and where they come from.
+
+    frames: (T, H, W, 3) uint8 RGB. indices: (T,) 0-based, in the whole video. window: the map that frames went through,
+    and that boxes must go through too.
+    """
+
+    frames: np.ndarray
+    indices: np.ndarray
+    window: Window
+
+
 def _span(low: int, high: int, full: int, reference: int, start: int, size: int) -> tuple[int, int]:
     """floor(low full / reference) and ceil(high full / reference), seen from `start`, within [0, size]."""
     low, high = low * full // reference - start, -(-high * full // reference) - start
     return max(low, 0), min(high, size)
 
 
+@dataclass(frozen=True)
 class Spatial:
     """How frames of any size become `height` x `width`.
 
@@ -55,12 +69,16 @@ class Spatial:
         OutOfRange: an unknown resize, a size below 1, or a crop larger than the short side.
     """
 
-    def __init__(self, height: int, width: int, resize: str = "squash", short_side: int | None = None):
-        self.height, self.width = whole("height", height, 1), whole("width", width, 1)
-        self.resize = one_of("resize", resize, RESIZES)
-        self.short_side = short_side  # only a crop asks for it
-        if resize == "crop":
-            whole("short_side", short_side, max(height, width))
+    height: int
+    width: int
+    resize: str = "squash"
+    short_side: int | None = None  # only a crop asks for it
+
+    def __post_init__(self):
+        whole("height", self.height, 1)
+        whole("width", self.width, 1)
+        if one_of("resize", self.resize, RESIZES) == "crop":
+            whole("short_side", self.short_side, max(self.height, self.width))
 
     def window(self, width: int, height: int) -> Window:
         """The map for frames of this size."""

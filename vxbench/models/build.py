@@ -22,7 +22,7 @@ def build_classifier(
     num_classes: int,
     input: Mapping,
     overrides: Mapping | None = None,
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path | Mapping | None = None,
     key: str = "model",
     display: str | None = None,
     cam_layer: str | None = None,
@@ -33,14 +33,15 @@ def build_classifier(
     """A classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
 
     overrides: nested, merged into the config's `model`. input: the fields of InputSpec.
-    checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, or None for random weights drawn
-    from `seed`. Nothing is ever downloaded.
+    checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, an entry of conf/weights (a mapping with the
+    key `file`), or None for random weights drawn from `seed`. Nothing is downloaded here.
 
     Raises:
         UserError: unknown config or override, a value mmaction2 refuses, or a checkpoint that is missing,
             unsafe or does not fit.
     """
     spec = _input_spec(input)
+    checkpoint = checkpoint["file"] if isinstance(checkpoint, Mapping) else checkpoint
     whole("num_classes", num_classes, 1)
     model = _model_config(config, _plain(overrides or {}), num_classes, spec)
     recognizer = _build(key, model, seed, initialise=checkpoint is None)

@@ -17,7 +17,7 @@ class InputSpec:
 
     frames, height, width: the clip's size. mean, std: per RGB channel, in units of 0-255.
     resize: `squash` to height x width, or `crop`: the short side to short_side, then the centre.
-    sampling: which frames of a video, a name the data sets know.
+    sampling, interval: which frames of a video, a name the data sets know and its step.
     """
 
     frames: int
@@ -28,6 +28,7 @@ class InputSpec:
     resize: str = "squash"
     short_side: int | None = None
     sampling: str = "centre"
+    interval: int = 1
 
     def __post_init__(self):
         for key in ("frames", "height", "width"):

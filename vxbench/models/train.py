@@ -149,7 +149,7 @@ def _tested_on(cfg: DictConfig) -> tuple:
 def _reader(cfg: DictConfig, dataset: VideoDataset, control: str | None):
     if control == "background":
         return backgrounds(dataset.spatial, cfg.dataset.root)
-    return videos(dataset.spatial, dataset.decoder)
+    return videos(dataset)
 
 
 def _training_clips(cfg: DictConfig, dataset: VideoDataset) -> TrainingClips:
@@ -159,8 +159,8 @@ def _training_clips(cfg: DictConfig, dataset: VideoDataset) -> TrainingClips:
 
 
 def _test_clips(cfg: DictConfig, dataset: VideoDataset, control: str | None) -> TestClips:
-    read, spec = _reader(cfg, dataset, control), cfg.model.input
-    return TestClips(dataset.clips, read, spec.sampling, spec.frames, control)
+    read = _reader(cfg, dataset, control)
+    return TestClips(dataset.clips, read, dataset.pick, control)
 
 
 def _record(cfg: DictConfig, scores: dict, seconds: float, train_set: VideoDataset, test_set: VideoDataset) -> dict:

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from vxbench.datasets.base import ClipRef
-from vxbench.datasets.sampling import sampler
+from vxbench.datasets.decode import Pick
 from vxbench.models.train_readers import Reader
 
 SHIFT = 6  # pixels of 64, at most, to each side
@@ -46,8 +46,8 @@ class TestClips(Dataset):
 
     __test__ = False  # no test case, for all its name
 
-    def __init__(self, refs: list[ClipRef], read: Reader, sampling: str, frames: int, control: str | None = None):
-        clips, labels = [read(ref, sampler(sampling, frames)) for ref in refs], [ref.label for ref in refs]
+    def __init__(self, refs: list[ClipRef], read: Reader, pick: Pick, control: str | None = None):
+        clips, labels = [read(ref, pick) for ref in refs], [ref.label for ref in refs]
         if control == "shuffled":
             clips, labels = _orders(clips), labels * ORDERS
         if control == "still":

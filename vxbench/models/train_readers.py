@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets.base import ClipRef
-from vxbench.datasets.decode import Pick, read_frames
+from vxbench.datasets.base import ClipRef, VideoDataset
+from vxbench.datasets.decode import Pick
 from vxbench.datasets.mini.appearance import unpacked
 from vxbench.datasets.mini.generate import MANIFEST
 from vxbench.datasets.mini.scene import scene
@@ -18,14 +18,9 @@ from vxbench.errors import UserError
 Reader = Callable[[ClipRef, Pick], np.ndarray]  # (ref, pick) -> (T, H, W, 3) uint8 at the model's size
 
 
-def videos(spatial: Spatial, decoder: str) -> Reader:
-    """Reads the video of a clip; `pick(n)` chooses the frames."""
-
-    def read(ref: ClipRef, pick: Pick) -> np.ndarray:
-        frames, _ = read_frames(ref.path, pick, decoder)
-        return _cut(frames, spatial)
-
-    return read
+def videos(dataset: VideoDataset) -> Reader:
+    """Reads the frames of a clip as the data set does; `pick(n)` chooses among them."""
+    return lambda ref, pick: dataset.read(ref, pick).frames
 
 
 def backgrounds(spatial: Spatial, root: Path) -> Reader:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 MATHS_VERSION = 3  # raise it when a change of code changes numbers: all cells are then computed anew
 
 # Keys that change no number but by rounding, as the batch a clip is computed in does: they do not enter the hash.
-NEUTRAL = {"root", "chunk", "display", "checkpoint"}
+NEUTRAL = {"root", "chunk", "display", "checkpoint", "cache"}
 
 
 @dataclass(frozen=True)

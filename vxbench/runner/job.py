@@ -14,7 +14,6 @@ from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import ClipError, NotApplicable, UserError
 from vxbench.metrics.base import Metric
-from vxbench.models import digest, locate
 from vxbench.ranges import one_of, whole
 from vxbench.runner.cell import cell_of
 from vxbench.runner.compute import Computed, Computer
@@ -23,6 +22,7 @@ from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, hardware, provenance
 from vxbench.runner.store import Store
+from vxbench.runner.weights import weights_digest
 
 NOT_APPLICABLE = "not_applicable.txt"
 
@@ -57,7 +57,7 @@ class Job:
         self.metrics = {name: build(config, f"metric.{name}") for name in config.get("metric") or {}}
         check_keys(self.metrics)
         self.dataset: VideoDataset = build(config, "dataset")
-        self.weights, self.data = weights_digest(config.model), self.dataset.digest()
+        self.weights, self.data = weights_digest(config), self.dataset.digest()
         self.timed = any(metric.measures_time for metric in self.metrics.values())
         machine = hardware(config.device) if self.timed else None
         self.cell = cell_of(config, choices, self.weights, self.data, machine)
@@ -177,22 +177,6 @@ def full_precision() -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-
-
-def weights_digest(model: DictConfig) -> str:
-    """Digest of the checkpoint, or which random weights are used.
-
-    Raises:
-        UserError: the checkpoint does not exist.
-    """
-    if model.checkpoint is None:
-        return f"random-{model.seed}"
-    path = locate(model.checkpoint)
-    if not path.is_file():
-        raise UserError(
-            f"model.checkpoint = {path} does not exist; put it there, or model.checkpoint=null for random weights"
-        )
-    return digest(path)
 
 
 def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:

@@ -1,11 +1,11 @@
 """What a table needs on disk, checked before its first cell: everything missing is said at once."""
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vxbench.errors import UserError
-from vxbench.models import locate
 from vxbench.runner.config import build, conf_dir
+from vxbench.runner.weights import weights_file
 
 
 def missing_files(key: str, profile: str, overrides: list[str]) -> list[str]:
@@ -32,11 +32,11 @@ def _dataset(config: DictConfig) -> str:
 
 
 def _checkpoint(config: DictConfig) -> str:
-    checkpoint = config.model.checkpoint
-    if checkpoint is None or locate(checkpoint).is_file():
-        return ""
-    source = OmegaConf.select(config, "model.source") or f"{config.model.display} trained on {config.dataset.split}"
-    return f"{checkpoint} ({source}; or model.checkpoint=null for random weights)"
+    try:
+        weights_file(config)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _plain(overrides: list[str]) -> list[str]:
