@@ -2,6 +2,8 @@
 PYTHON  ?= python3
 PROFILE ?= mini
 PAPER   ?=
+DATA_ROOT ?=
+CKPT_ROOT ?=
 JOBS    ?=
 ARGS    ?=
 
@@ -15,12 +17,20 @@ ifeq ($(OMP_NUM_THREADS),)
 unexport OMP_NUM_THREADS
 endif
 
+# Where real data and checkpoints lie, for everything that composes a config.
+ifneq ($(DATA_ROOT),)
+export VXBENCH_DATA := $(DATA_ROOT)
+endif
+ifneq ($(CKPT_ROOT),)
+export VXBENCH_CHECKPOINTS := $(CKPT_ROOT)
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help install mini test lint format smoke train-mini docs benchmark clean
+.PHONY: help install mini test lint format smoke train-mini check-data docs benchmark clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z0-9_%.-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  variables: PROFILE=$(PROFILE) (mini, smoke, paper), PAPER=fep|step|aosa, JOBS=n, ARGS='hydra overrides', PYTHON=$(PYTHON)"
+	@echo "  variables: PROFILE=$(PROFILE) (mini, smoke, paper), PAPER=fep|step|aosa, DATA_ROOT=, CKPT_ROOT=, JOBS=n, ARGS='hydra overrides', PYTHON=$(PYTHON)"
 
 install: $(READY) ## create .venv and install vxbench, pinned by constraints.txt
 
@@ -57,11 +67,16 @@ train-mini: $(MINI) ## train the mini profile's models again, into vxbench/model
 	$(BIN)/python scripts/train.py model=r2plus1d
 	$(BIN)/python scripts/train.py model=tsm
 
+check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips are there and can be read: PROFILE=paper DATA_ROOT=...
+	@$(BIN)/python scripts/check_data.py --profile $(PROFILE) $(ARGS)
+
 docs: $(READY) ## write docs/choices.md from docs/choices.yaml, conf/ and the code
 	$(BIN)/python scripts/docs.py
 
-benchmark: $(READY) ## time the network and what lies outside it
-	$(BIN)/python scripts/benchmark.py $(ARGS)
+benchmark: $(MINI) ## time explainers, networks and loading
+	$(BIN)/python scripts/benchmark.py explainers
+	$(BIN)/python scripts/benchmark.py models
+	$(BIN)/python scripts/benchmark.py loading
 
 clean: ## remove the environment, generated data, results and caches
 	rm -rf $(VENV) data/mini outputs multirun .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,8 @@
-"""Where the time goes: the network, and what an explainer does outside it.
-
-python scripts/benchmark.py [--device cuda] [--models r2plus1d tsm] [--explainers ep3d step fep] [--iterations 3]
-"""
+"""Timings: python scripts/benchmark.py explainers | models | loading (each with --help)."""
 
 import sys
 
-from vxbench.runner.benchmark import main
+from vxbench.benchmark.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

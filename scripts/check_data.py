@@ -1,8 +1,8 @@
-"""Check the data sets below a folder: python scripts/check_data.py --root data/mini"""
+"""Check the data sets below a folder: python scripts/check_data.py --profile paper --root data"""
 
 import sys
 
-from vxbench.datasets.check import main
+from vxbench.runner.check_data import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vxbench.errors import ClipError, UserError
-from vxbench.models.train import train
 from vxbench.runner.config import check_choices, conf_dir, first_line
 
 MISTAKES = (UserError, ClipError, HydraException, OmegaConfBaseException)
 
 
 def job(config: DictConfig) -> None:
+    from vxbench.models.training.train import train  # takes seconds to import
+
     try:
         train(config)
     except MISTAKES as error:

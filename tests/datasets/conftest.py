@@ -1,4 +1,5 @@
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -46,6 +47,35 @@ def make_video():
         return Path(path)
 
     return make
+
+
+def noise(count, size=(80, 80), seed=0):
+    """(count, h, w, 3) uint8: frames of random blocks of 4 x 4 pixels, of which each frame is like no other."""
+    height, width = size
+    blocks = np.random.default_rng(seed).integers(0, 256, (count, -(-height // 4), -(-width // 4), 3), dtype=np.uint8)
+    return blocks.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
+
+
+def encode(path, frames, codec, pixels, container=None, rotation=0, times=None, **options):
+    """Write frames (n, h, w, 3) to a video; times: (n,) display times in ticks of 1/25 s; options are the codec's."""
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        stream.codec_context.options = options
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index, pixels_of in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels_of, format="rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = int(index if times is None else times[index]), Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return Path(path)
+
+
+def nearest(frames, source):
+    """The index of the frame of `source` that each frame resembles most."""
+    near = source[:, 2::4, 2::4].astype(int)
+    return [int(np.abs(near - frame[2::4, 2::4]).mean(axis=(1, 2, 3)).argmin()) for frame in frames]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vxbench.datasets import decode
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.errors import ClipError
 
@@ -16,6 +17,7 @@ class Scripted(VideoDataset):
     """Clip "<deed>-<number>" does its deed, or loads one frame full of its number."""
 
     def __init__(self, *ids):
+        super().__init__(frames=1, height=2, width=2)
         self.clips = [ClipRef(id, Path(id), 0) for id in ids]
 
     def load(self, ref):
@@ -27,8 +29,51 @@ class Scripted(VideoDataset):
 class WithProcess(VideoDataset):
     """Its clips hold what a decoding process is: its id and whether torch is imported there."""
 
+    def __init__(self):
+        super().__init__(frames=1, height=2, width=2)
+
     def load(self, ref):
         return Clip(np.array([os.getpid(), "torch" in sys.modules, hasattr(sys.modules["__main__"], "parse")]))
+
+
+class Videos(VideoDataset):
+    """Videos at given paths; the `action` of a clip holds the indices of its frames."""
+
+    def __init__(self, *paths, **view):
+        super().__init__(**view)
+        self.classes = ["any"]
+        self.clips = [ClipRef(str(path), Path(path), 0) for path in paths]
+
+    def annotate(self, ref, sampled):
+        return {"action": sampled.indices}
+
+
+class LyingReader:
+    """A decord reader that announces more frames than there are, as it does for some damaged files, and pads."""
+
+    def __init__(self, reader):
+        self.reader = reader
+
+    def __len__(self):
+        return len(self.reader) + 40
+
+    def get_batch(self, indices):
+        return self.reader.get_batch(np.minimum(indices, len(self.reader) - 1))
+
+
+class LyingVideos(Videos):
+    """Videos through a decord that lies about its number of frames; and one that hangs or crashes on a name."""
+
+    def read(self, ref, pick):
+        decode._decord_reader = lambda path: self.open(path)
+        return super().read(ref, pick)
+
+    def open(self, path):
+        DEEDS[path.stem.split("-")[0]]()
+        return LyingReader(HONEST(path))
+
+
+HONEST = decode._decord_reader
 
 
 def refuse():

@@ -89,7 +89,15 @@ def test_all_tubes_that_cover_a_frame_count():
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"annotations": 3}, {"annotations": [{"sf": 0, "ef": 2}]}, entry(ef=9), entry(boxes=BOXES[:, :3])]
+    "broken",
+    [
+        {},
+        {"annotations": 3},
+        {"annotations": [{"sf": 0, "ef": 2}]},
+        entry(ef=9),
+        entry(boxes=BOXES[:, :3]),
+        entry(boxes=BOXES / 2),
+    ],
 )
 def test_another_structure_is_refused_and_named(broken):
     with pytest.raises(UserError, match=r"pyannot: Biking/v"):

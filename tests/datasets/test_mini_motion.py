@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from vxbench.datasets.mini import motion
 from vxbench.datasets.mini.exact import cosine, draw, nearest, sine, stream
@@ -21,7 +22,7 @@ class Still:
 
 
 def path(name, n, jitter=0.0):
-    return motion.one_turn(Still(), name, RING, jitter, n)
+    return motion.on_ring(Still(), name, RING, jitter, n)
 
 
 def test_sine_and_cosine_are_close_and_mirror_exactly():
@@ -38,8 +39,8 @@ def test_nearest_rounds_halves_up():
     assert nearest(np.array([-0.5, 0.49, 0.5, 1.5])).tolist() == [0, 0, 1, 2]
 
 
-def test_there_are_eight_classes_in_alphabetical_order():
-    assert len(motion.CLASSES) == 8
+def test_there_are_ten_classes_in_alphabetical_order():
+    assert (len(motion.TURNS), len(motion.CLASSES)) == (8, 10)
     assert sorted(motion.CLASSES) == motion.CLASSES
 
 
@@ -56,6 +57,23 @@ def test_the_actor_starts_where_the_class_says_and_goes_round_once(way, start, t
     # y points down, so clockwise is the way of growing angles. 60 of 61 steps are seen; rounding is a pixel of 60.
     assert turned == pytest.approx(motion.WAYS[way] * 60 / 61, abs=0.01)
     assert (np.sign(steps) == motion.WAYS[way]).all()
+
+
+@pytest.mark.parametrize(("name", "times"), motion.SWINGS.items())
+def test_a_swing_goes_to_and_fro_over_half_the_ring(name, times):
+    for i in range(20):
+        angles = motion.angles(name, motion.starting_turn(stream(4, i)), 89)
+        # 89 samples of a cosine miss its ends by 2.5 % at most
+        assert 2 * motion.ARC * 0.975 < np.ptp(angles) <= 2 * motion.ARC
+        steps = np.sign(np.diff(angles))
+        assert abs(np.count_nonzero(np.diff(steps[steps != 0])) - 2 * times) <= 1  # a turn may lie at either end
+
+
+@pytest.mark.parametrize("name", motion.SWINGS)
+@pytest.mark.parametrize("t", [0, 30])
+def test_a_frame_of_a_swing_has_the_actor_anywhere_on_the_ring(name, t):
+    angles = [motion.angles(name, motion.starting_turn(stream(5, i)), 31)[t] % 1 for i in range(1000)]
+    assert kstest(angles, "uniform").pvalue > 1e-6
 
 
 def places(name, n, jitter, frames):
@@ -98,7 +116,7 @@ def test_actors_stay_clear_of_the_border_and_of_one_another():
         spans = []
         for ring in rings:
             half = np.array([ring.half_width, ring.half_height])
-            centres = motion.one_turn(random, motion.CLASSES[i % 8], ring, motion.starting_turn(random), 31)
+            centres = motion.on_ring(random, motion.CLASSES[i % 8], ring, motion.starting_turn(random), 31)
             low, high = (centres - half).min(axis=0), (centres + half).max(axis=0)
             assert (low >= 1).all()
             assert (high <= (motion.WIDTH - 2, motion.HEIGHT - 2)).all()

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from faulty_datasets import Scripted, WithProcess
+from conftest import encode, noise
+from faulty_datasets import Scripted, Videos, WithProcess
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
@@ -97,6 +98,14 @@ def test_a_real_data_set_loads_the_same_in_a_pool(mini_root):
     for ref, clip in zip(dataset.clips, pooled, strict=True):
         assert isinstance(clip, Clip)
         assert (clip.frames == dataset.load(ref).frames).all()
+
+
+def test_each_data_set_of_a_pool_loads_its_own_way(tmp_path):
+    path = encode(tmp_path / "clip.avi", noise(9, (80, 80)), "ffv1", "bgr0")
+    datasets = [Videos(path, frames=frames, height=16, width=16) for frames in (1, 2, 3)]
+    with DecodePool(1, PATIENCE) as pool:
+        ahead = [pool.submit(dataset, dataset.clips) for dataset in datasets]
+        assert [len(loading.result()[0].frames) for loading in ahead] == [1, 2, 3]
 
 
 def test_a_data_set_of_the_main_script_is_refused(monkeypatch):

@@ -1,10 +1,13 @@
+from functools import lru_cache
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vxbench.datasets.sampling import SAMPLERS, Sampler
 from vxbench.errors import OutOfRange
+from vxbench.models.mmaction import registry
 
 
 @pytest.mark.choice("data.sampling")
@@ -21,6 +24,13 @@ from vxbench.errors import OutOfRange
         ("window", 3, 7, [0, 1, 2, 0, 1, 2, 0]),
         ("last", 3, 6, [0, 0, 1, 1, 2, 2]),  # too short: repeated evenly
         ("first", 1, 3, [0, 0, 0]),
+        ("centre", 4, 4, [0, 1, 2, 3]),
+        ("last", 4, 4, [0, 1, 2, 3]),
+        ("first", 4, 4, [0, 1, 2, 3]),
+        ("window", 4, 4, [0, 1, 2, 3]),
+        ("dense", 4, 4, [0, 1, 2, 3]),
+        ("dense", 10, 4, [3, 4, 5, 6]),
+        ("dense", 3, 4, [0, 1, 2, 0]),
     ],
 )
 def test_indices(name, n, frames, expected):
@@ -46,6 +56,61 @@ def test_centre_is_its_own_mirror_image_for_an_odd_number_of_frames(half, frames
     n = 2 * half + 1
     picked = Sampler("centre", frames)(n)
     assert (picked + picked[::-1] == n - 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "interval", "expected"),
+    [
+        ("window", 10, 3, [0, 3, 6, 9]),
+        ("window", 8, 3, [0, 3, 6, 1]),  # starts over
+        ("dense", 14, 3, [2, 5, 8, 11]),  # ten frames from first to last, two spare before and two after
+        ("dense", 10, 3, [0, 3, 6, 9]),
+        ("dense", 8, 3, [0, 3, 6, 1]),
+    ],
+)
+def test_intervals(name, n, interval, expected):
+    assert Sampler(name, 4, interval)(n).tolist() == expected
+
+
+@given(st.integers(1, 500), st.integers(2, 40), st.integers(1, 12))
+def test_dense_is_the_one_test_clip_of_mmaction2(n, frames, interval):
+    """For T >= 2: mmaction2 samples single frames for 2D recognisers by another rule."""
+    theirs = sample_frames(frames, interval).transform({"total_frames": n, "start_index": 0})["frame_inds"]
+    assert Sampler("dense", frames, interval)(n).tolist() == theirs.tolist()
+
+
+@lru_cache
+def sample_frames(frames, interval):
+    registry()
+    from mmaction.datasets.transforms import SampleFrames
+
+    return SampleFrames(clip_len=frames, frame_interval=interval, num_clips=1, test_mode=True)
+
+
+@given(st.sampled_from(["window", "dense"]), st.integers(1, 500), st.integers(1, 40), st.integers(1, 12))
+def test_frames_in_a_row_are_the_interval_apart_and_start_over(name, n, frames, interval):
+    picked = Sampler(name, frames, interval)(n)
+    assert ((np.diff(picked) - interval) % n == 0).all()
+    if (frames - 1) * interval < n:
+        assert (np.diff(picked) == interval).all()
+
+
+@given(st.integers(1, 500), st.integers(2, 40), st.integers(1, 12))
+def test_dense_leaves_as_much_before_as_behind(n, frames, interval):
+    picked = Sampler("dense", frames, interval)(n)
+    if (frames - 1) * interval < n:
+        assert n - 1 - picked[-1] - picked[0] in (0, 1)
+
+
+@given(st.integers(1, 2000), st.integers(1, 64))
+def test_last_and_first_keep_their_ends_and_their_even_step(n, frames):
+    assume(n >= frames)
+    last, first = (Sampler(name, frames)(n) for name in ("last", "first"))
+    assert last[-1] == n - 1
+    assert (np.diff(last) == n // frames).all()
+    assert (np.diff(first) == n // frames).all()
+    assert (first % (n // frames) == 0).all()
+    assert first[-1] + n // frames >= n  # the next would be outside
 
 
 def test_unknown_name_and_bad_number_are_refused():

@@ -1,9 +1,10 @@
 import math
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vxbench.datasets.transform import Spatial, cut_frames, draw_boxes
@@ -18,6 +19,12 @@ spatials = st.sampled_from(
 
 def drawn(box, spatial, size=REFERENCE):
     return draw_boxes([np.array([box])], REFERENCE, spatial.window(*size))[0]
+
+
+def shrunk(plane, pixels):
+    """A mask (h, w) less `pixels` at each of its edges; the window's edge is one, as a widened box may end there."""
+    kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+    return cv2.erode(plane.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
 
 
 def test_squash_by_hand():
@@ -64,10 +71,46 @@ def test_frames_and_boxes_go_through_the_same_map(box, spatial):
     seen = cut_frames(frame, spatial.window(*REFERENCE))[0].mean(axis=2)
     plane = drawn(box, spatial)
     assert not (seen[~plane] > 127.5).any()  # brighter than half means the pixel's centre is in the box
-    inner = plane.copy()
-    for axis in (0, 1):  # one pixel off each edge, where floor and ceil may have widened the box
-        inner &= np.roll(plane, 1, axis) & np.roll(plane, -1, axis)
-    assert (seen[inner] > 127.5).all()
+    assert (seen[shrunk(plane, 1)] > 127.5).all()  # off the edges, where floor and ceil may have widened the box
+
+
+@given(
+    boxes.filter(lambda b: b[2] > 60 and b[3] > 60),
+    st.integers(151, 420),
+    st.integers(151, 420),
+    st.sampled_from([Spatial(112, 112), Spatial(97, 65), Spatial(112, 112, "crop", 128), Spatial(97, 65, "crop", 97)]),
+)
+@settings(deadline=None)
+def test_boxes_fit_frames_of_any_size_and_aspect(box, width, height, spatial):
+    """The frame was stretched from the boxes' 320 x 240: a box painted in it, at its own scale, is where it is drawn.
+
+    Painting rounds each edge to a pixel of the frame and the resize blurs by half a pixel of either side: two pixels of
+    the window are left open at each edge (frames are at most 3 times smaller than the window is large).
+    """
+    x, y, w, h = box
+    frame = np.zeros((1, height, width, 3), dtype=np.uint8)
+    left, right = (min(round(edge * width / 320), width) for edge in (x, x + w))
+    top, bottom = (min(round(edge * height / 240), height) for edge in (y, y + h))
+    frame[0, top:bottom, left:right] = 255
+    window = spatial.window(width, height)
+    seen = cut_frames(frame, window)[0].mean(axis=2) > 127.5
+    plane = draw_boxes([np.array([box])], REFERENCE, window)[0]
+    assert not (seen & shrunk(~plane, 2)).any()
+    assert seen[shrunk(plane, 2)].all()
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 320), (340, 256), (256, 256), (1921, 1081), (203, 361)])
+@pytest.mark.parametrize("side", [112, 224, 256])
+def test_a_crop_as_large_as_the_short_side_takes_all_of_it(size, side):
+    window = Spatial(side, side, "crop", side).window(*size)
+    short = (window.full_width, window.full_height)[size[0] > size[1]]
+    start = (window.left, window.top)[size[0] > size[1]]
+    assert (short, start) == (side, 0)
+    assert window.left + side <= window.full_width
+    assert window.top + side <= window.full_height
+    assert abs((window.full_width - side) - 2 * window.left) <= 1
+    assert abs((window.full_height - side) - 2 * window.top) <= 1
+    assert cut_frames(np.zeros((2, size[1], size[0], 3), dtype=np.uint8), window).shape == (2, side, side, 3)
 
 
 def test_a_box_outside_the_crop_leaves_nothing():

@@ -2,18 +2,17 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
 
-from vxbench.datasets.base import ClipRef
-from vxbench.datasets.ucf101_24 import ANNOTATION, TEST_LIST, UCF101_24, draw, read_list
+from vxbench.datasets.annotations import boxes_at
+from vxbench.datasets.ucf101_24 import ANNOTATION, TEST_LIST, UCF101_24
+from vxbench.datasets.ucf_lists import CLASS_INDEX, read_classes, read_list
 from vxbench.errors import ClipError, OutOfRange, UserError
-
-GOLDEN_DRAW = ["19", "05", "14", "08", "03", "04"]
+from vxbench.runner.config import build, conf_dir
 
 
 def opened(root, **changes):
@@ -26,8 +25,10 @@ def ids(dataset):
 
 @pytest.fixture
 def copy(mini_root, tmp_path):
-    """A copy of the mini data that a test may spoil."""
-    return shutil.copytree(mini_root, tmp_path / "mini")
+    """A copy of the mini UCF101 that a test may spoil."""
+    for part in ("ucf101", "ucf101_24"):
+        shutil.copytree(mini_root / part, tmp_path / "mini" / part)
+    return tmp_path / "mini"
 
 
 def test_classes_are_alphabetical_and_labels_index_them(mini_root):
@@ -68,6 +69,52 @@ def test_boxes_hold_the_vivid_actor_and_little_else(mini_root, changes):
         assert warm[boxes].mean() > 0.4, ref.id  # an ellipse fills pi / 4 of its box, its rim is dark
 
 
+def eroded(plane):
+    """Without the pixels at the edge of a box or of the frame."""
+    return (
+        cv2.erode(plane.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    )
+
+
+@pytest.fixture
+def painted(tmp_path):
+    """One clip as a folder of 4 images, 640x480, black but for its boxes, which are white; tubes [0, 3) and [1, 2)."""
+    id, boxes = "Surfing/v_Surfing_g01_c01", np.array([[40, 30, 101, 77], [150, 60, 57, 90], [230, 150, 83, 85]])
+    tubes = [{"label": 0, "sf": 0, "ef": 3, "boxes": boxes}, {"label": 0, "sf": 1, "ef": 2, "boxes": boxes[:1]}]
+    (tmp_path / ANNOTATION).parent.mkdir(parents=True)
+    (tmp_path / ANNOTATION).write_bytes(pickle.dumps({id: {"annotations": tubes, "numf": 4, "label": 0}}))
+    (tmp_path / TEST_LIST).parent.mkdir(parents=True)
+    (tmp_path / TEST_LIST).write_text(id)
+    folder = tmp_path / "ucf101/rawframes" / id
+    folder.mkdir(parents=True)
+    for t in range(4):
+        image = np.zeros((480, 640, 3), dtype=np.uint8)
+        for tube in tubes:
+            for x, y, w, h in 2 * tube["boxes"][t - tube["sf"] : t - tube["sf"] + 1] if t >= tube["sf"] else []:
+                image[y : y + h, x : x + w] = 255
+        cv2.imwrite(str(folder / f"image_{t + 1:05d}.png"), image)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"height": 112, "width": 112},
+        {"height": 224, "width": 224, "resize": "crop", "short_side": 256},
+        {"height": 480, "width": 640},
+        {"height": 112, "width": 112, "resize": "crop", "short_side": 112},
+    ],
+)
+def test_boxes_cover_the_very_pixels_they_were_painted_on(painted, size):
+    """Nothing bright outside a box; all white inside but for one pixel at its edge, where resizing mixes."""
+    clip = (dataset := opened(painted, frames=4, sampling="window", **size)).load(dataset.clips[0])
+    core = np.stack([eroded(plane) for plane in clip.boxes])
+    assert (clip.frames[~clip.boxes] == 0).all()
+    assert (clip.frames[core] == 255).all()
+    assert clip.annotated.tolist() == [True, True, True, False]
+    assert core[:3].any(axis=(1, 2)).all()
+
+
 @pytest.mark.choice("data.ucf24_list")
 @pytest.mark.choice("aosa.spt_subset")
 def test_the_draw_is_stable_and_nested(mini_root):
@@ -78,9 +125,12 @@ def test_the_draw_is_stable_and_nested(mini_root):
     assert len(others) > 1
 
 
-def test_the_draw_of_a_seed_is_the_same_on_every_machine():
-    drawn = draw([f"{name}/v_{i:02d}" for name in "AB" for i in range(20)], per_class=3, seed=0)
-    assert [id[-2:] for id in drawn] == GOLDEN_DRAW
+def test_the_selection_says_which_clips_these_are(mini_root):
+    drawn = opened(mini_root, per_class=1, seed=3).selection
+    said = "8 clips, 1 of each of the 8 classes of the published test list, drawn by seed 3"
+    assert drawn == f"{said} (the papers' own draw is unpublished)"
+    assert opened(mini_root).selection == "all 8 clips of the published test list"
+    assert opened(mini_root, split="train").selection == "all 16 clips of the annotation without the test list"
 
 
 def test_more_clips_than_there_are_is_an_error(mini_root):
@@ -101,7 +151,7 @@ def test_opening_decodes_nothing_and_imports_no_torch(copy):
     (copy / "ucf101/videos").mkdir()
     code = (
         "import sys; from vxbench.datasets.ucf101_24 import UCF101_24;"
-        f"d = UCF101_24({str(copy)!r}, 8, 48, 64); assert len(d.clips) == 8;"
+        f"d = UCF101_24({str(copy)!r}, frames=8, height=48, width=64); assert len(d.clips) == 8;"
         "assert not {'torch', 'decord', 'av'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -116,7 +166,9 @@ def test_a_listed_clip_without_a_file_is_missing_when_loaded(copy):
 
 
 def test_a_listed_clip_without_annotation_says_so(copy):
+    known = opened(copy).clips[0]
     name = "ClockwiseFromEast/v_ClockwiseFromEast_g07_c09"
+    shutil.copy(known.path, known.path.with_name(f"{name.split('/')[1]}.avi"))
     with (copy / TEST_LIST).open("a") as file:
         file.write(name)
     dataset = opened(copy)
@@ -131,10 +183,11 @@ def test_windows_line_ends_and_a_missing_last_one_change_nothing(copy):
     assert ids(opened(copy)) == before
 
 
-def test_official_lists_with_extension_and_label_are_read(mini_root):
-    train = read_list(mini_root / "ucf101/ucfTrainTestlist/trainlist01.txt")
-    assert sorted(train) == ids(opened(mini_root, split="train"))
-    assert sorted(read_list(mini_root / "ucf101/ucfTrainTestlist/testlist01.txt")) == ids(opened(mini_root))
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_official_lists_with_extension_and_label_are_read(mini_root, split):
+    dataset = opened(mini_root, split=split)
+    official = read_list(mini_root / f"ucf101/ucfTrainTestlist/{split}list01.txt")
+    assert sorted(id for id in official if id.split("/")[0] in dataset.classes) == ids(dataset)
 
 
 def test_all_that_is_missing_is_named_in_one_error(tmp_path):
@@ -167,7 +220,16 @@ def test_digest_follows_annotation_and_lists(copy, mini_root):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"split": "val"}, {"frames": 0}, {"resize": "fit"}, {"sampling": "all"}, {"decoder": "cv2"}, {"per_class": 0}],
+    [
+        {"split": "val"},
+        {"labels": "kinetics400"},
+        {"boxes": "first"},
+        {"frames": 0},
+        {"resize": "fit"},
+        {"sampling": "all"},
+        {"decoder": "cv2"},
+        {"per_class": 0},
+    ],
 )
 def test_bad_values_are_refused_when_opening(mini_root, changes):
     with pytest.raises(OutOfRange, match=next(iter(changes))):
@@ -192,11 +254,70 @@ def test_real_index_has_24_classes_and_910_test_clips(real_clips):
 
 
 def test_stretched_real_videos_are_read_with_their_boxes_scaled(real_clips):
-    dataset = opened(real_clips, videos="ucf101/videos_340x256_m4v", extension=".mp4", sampling="window", frames=16)
+    dataset = opened(real_clips, videos="ucf101/videos_340x256_m4v", sampling="window", frames=16)
     ref = next(ref for ref in dataset.clips if ref.id == "Basketball/v_Basketball_g07_c04")
     clip = dataset.load(ref)  # annotated are the frames 14..63
     assert np.flatnonzero(clip.annotated).tolist() == [14, 15]
-    assert isinstance(ref, ClipRef)
+    assert clip.boxes[14:].any(axis=(1, 2)).all()
+
+
+def test_a_stretched_real_video_shows_its_boxes_where_the_original_size_would(real_clips):
+    """At 340x256 the box x, y, w, h of a 320x240 frame spans x 340/320 .. and y 256/240 .., edges rounded outwards."""
+    dataset = opened(
+        real_clips, videos="ucf101/videos_340x256_m4v", sampling="window", frames=15, height=256, width=340
+    )
+    ref = next(ref for ref in dataset.clips if ref.id == "Basketball/v_Basketball_g07_c04")
+    x, y, w, h = boxes_at(dataset.tubes[ref.id], 14)[0].tolist()
+    expected = np.zeros((256, 340), dtype=bool)
+    expected[y * 256 // 240 : -(-(y + h) * 256 // 240), x * 340 // 320 : -(-(x + w) * 340 // 320)] = True
+    np.testing.assert_array_equal(dataset.load(ref).boxes[14], expected)
+
+
+def test_real_extracted_frames_are_annotated_as_long_as_the_tube_lasts(real_clips):
+    """CliffDiving: 90 images numbered from 1, tube [0, 68)."""
+    dataset = opened(real_clips, frames=90, sampling="window")
+    ref = next(ref for ref in dataset.clips if ref.id == "CliffDiving/v_CliffDiving_g01_c01")
+    clip = dataset.load(ref)
+    assert ref.path.is_dir()
+    assert np.flatnonzero(clip.annotated).tolist() == [*range(68)]
+    assert (clip.boxes.any(axis=(1, 2)) == clip.annotated).all()
+
+
+@pytest.mark.parametrize("name", ["Biking/v_Biking_g05_c02", "Fencing/v_Fencing_g01_c01"])
+def test_labels_of_ucf101_change_labels_only(real_clips, name):
+    """AOSA explains networks of 101 classes on UCF101-24."""
+    narrow, full = (opened(real_clips, labels=labels, per_class=5) for labels in ("ucf101_24", "ucf101"))
+    assert full.classes == read_classes(real_clips / CLASS_INDEX)
+    assert ids(full) == ids(narrow)
+    assert [full.classes[ref.label] for ref in full.clips] == [narrow.classes[ref.label] for ref in narrow.clips]
+    assert full.selection == narrow.selection
+    everything = opened(real_clips, labels="ucf101")
+    ref = next(ref for ref in everything.clips if ref.id == name)
+    again = next(ref for ref in opened(real_clips).clips if ref.id == name)
+    np.testing.assert_array_equal(everything.load(ref).boxes, opened(real_clips).load(again).boxes)
+
+
+def test_labels_of_ucf101_follow_its_class_index(copy):
+    classes = [f"{number} {name}" for number, name in enumerate(["Aardvark", *opened(copy).classes[::-1]], start=1)]
+    (copy / CLASS_INDEX).write_text("\n".join(classes))
+    dataset = opened(copy, labels="ucf101")
+    assert [dataset.classes[ref.label] for ref in dataset.clips] == [id.split("/")[0] for id in ids(dataset)]
+    assert {ref.label for ref in dataset.clips} == set(range(1, 9))
+    assert dataset.load(dataset.clips[0]).boxes.any()
+    assert dataset.digest() != opened(copy).digest()
+
+
+def test_a_class_index_without_the_annotated_classes_is_refused(copy):
+    (copy / CLASS_INDEX).write_text("1 ClockwiseFromEast\n")
+    with pytest.raises(UserError, match=r"classInd\.txt lacks ClockwiseFrom.* of UCF101-24"):
+        opened(copy, labels="ucf101")
+
+
+def test_the_class_index_is_asked_for_only_where_labels_need_it(copy):
+    (copy / CLASS_INDEX).unlink()
+    assert len(opened(copy).clips) == 8
+    with pytest.raises(UserError, match=r"missing: [^;]*classInd\.txt"):
+        opened(copy, labels="ucf101")
 
 
 @pytest.mark.choice("spt.boxes")
@@ -216,16 +337,11 @@ def test_the_boxes_are_those_of_all_tubes_or_of_the_last_alone(copy):
     assert union.boxes.sum() > last.boxes.sum() > 0
 
 
-def test_the_shipped_configuration_opens_it(mini_root):
-    config = OmegaConf.create(
-        {
-            "paths": {"data": str(mini_root)},
-            "profile": {"clips_per_class": 1},
-            "protocol": {"boxes": "union"},
-            "model": {"input": {"frames": 4, "height": 48, "width": 48, "sampling": "last"}},
-            "dataset": OmegaConf.load(Path(__file__).parents[2] / "conf/dataset/ucf101_24.yaml"),
-        }
-    )
-    config.model.input.update(resize="crop", short_side=64)
-    dataset = instantiate(config.dataset)
-    assert dataset.load(dataset.clips[0]).frames.shape == (4, 48, 48, 3)
+@pytest.mark.parametrize("labels", ["ucf101_24", "ucf101"])
+def test_the_shipped_configuration_opens_it(mini_root, labels):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        changes = [f"paths.data={mini_root}", f"dataset.labels={labels}", "dataset.per_class=1"]
+        config = compose("run", ["dataset=ucf101_24", *changes])
+    dataset = build(config, "dataset")
+    size = (config.model.input.frames, config.model.input.height, config.model.input.width)
+    assert dataset.load(dataset.clips[0]).frames.shape == (*size, 3)

@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from model_configs import blank, composed, mini, noise, unallocated
+from torch import nn
 
 from vxbench.errors import OutOfRange, UserError
-from vxbench.models import Classifier, build_classifier
+from vxbench.metrics.sanity.cascade import randomise, read_stages
+from vxbench.models import Classifier, build_classifier, mmaction
+from vxbench.models.checkpoints import Checkpoint
+from vxbench.runner.config import options
 
+MODELS = [name for name in options("model") if name != "custom"]
 R2PLUS1D = "r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb"
 TSM = "tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb"
 INPUT = {"frames": 8, "height": 32, "width": 32, "mean": [120.0] * 3, "std": [60.0] * 3}
@@ -32,19 +37,45 @@ def clips():
     return torch.randn(3, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("model", ["r2plus1d", "tsm"])
-@pytest.mark.parametrize("scale", ["mini", "paper"])
-def test_every_model_of_the_configuration_builds_and_runs(model, scale, conf_dir):
-    overrides = [f"+model={model}", f"+model/size@model={scale}/{model}", "model.checkpoint=null"]
-    with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        built = instantiate(compose(overrides=overrides).model)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_builds_and_runs_at_the_mini_size(model):
+    built = mini(f"model={model}")
     assert isinstance(built, Classifier)
     assert not built.training
-    assert built.key == model
-    assert built.get_submodule(built.cam_layer) is built.recognizer.backbone.layer4
-    side = 64 if scale == "mini" else 48  # 112 and 224 are slow here; any size passes the network
-    logits = built(torch.zeros(1, 3, built.input.frames, side, side))
-    assert logits.shape == (1, {"mini": 8, "paper": 24}[scale])
+    with torch.no_grad():
+        assert built(blank(built)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_builds_and_runs_at_the_paper_s_size(model, monkeypatch):
+    built = unallocated(monkeypatch, f"model={model}")
+    with torch.no_grad():
+        assert built(blank(built, 2)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("model", ["slowfast", "slowfast_4x16", "timesformer"])
+def test_published_weights_are_those_that_mmaction2_lists_for_the_config(model):
+    config = composed("profile=paper", f"model={model}", "dataset.labels=kinetics400", "paths.checkpoints=here")
+    entry = Checkpoint.of(config.model.checkpoint)
+    assert entry.url == mmaction.weights_url(config.model.config)
+    assert entry.file == f"here/{entry.url.rpartition('/')[2]}"
+    assert entry.file.endswith(f"-{entry.sha256}.pth")  # how mmaction2 names its files
+    assert (entry.num_classes, entry.licence) == (400, "Apache-2.0")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_stage_of_every_model_can_be_forgotten_and_matters(model):
+    built = mini(f"model={model}").double()  # thirteen layers drawn anew leave little of a clip
+    with torch.no_grad():
+        for weight in built.parameters():  # or a norm would already be as it is drawn
+            weight.add_(torch.linspace(-0.02, 0.02, weight.numel()).view_as(weight))
+    seen, clip = [], noise(built).double()
+    for names in read_stages(built.stages).values():
+        seen.append(built(clip))
+        randomise(built, names, seed=1)
+    seen.append(built(clip))
+    assert len(seen) > 4
+    assert all(not torch.equal(before, after) for before, after in pairwise(seen))
 
 
 def test_logits_do_not_depend_on_the_batch(classifier, clips):
@@ -92,7 +123,7 @@ def test_tsm_has_as_many_segments_as_the_input_has_frames():
 
 def test_segments_that_contradict_the_input_are_refused():
     overrides = TINY_TSM | {"backbone": TINY_TSM["backbone"] | {"num_segments": 16}}
-    with pytest.raises(UserError, match=r"num_segments = 16 but model\.input\.frames = 8"):
+    with pytest.raises(UserError, match=r"built for 16 frames but model\.input\.frames = 8"):
         tiny(TSM, overrides)
 
 
@@ -185,19 +216,125 @@ def test_importing_the_package_imports_neither_mmaction_nor_hydra():
 
 
 @pytest.mark.choice("fep.r2p1d")
-def test_the_other_reading_of_r2plus1d_is_34_layers_on_8_frames_in_the_same_place(conf_dir):
-    def composed(model):
-        with initialize_config_dir(str(conf_dir), version_base="1.3"):
-            return compose("run", [f"model={model}", "profile=paper"]).model
-
-    small, large = composed("r2plus1d"), composed("r2plus1d_34")
+def test_the_other_reading_of_r2plus1d_is_34_layers_on_8_frames_in_the_same_place(monkeypatch):
+    small, large = (unallocated(monkeypatch, f"model={model}") for model in ("r2plus1d", "r2plus1d_34"))
     assert small.key == large.key == "r2plus1d"
     assert (small.input.frames, small.input.width) == (16, 112)
     assert (large.input.frames, large.input.width) == (8, 224)
-    small.checkpoint = large.checkpoint = None
-    blocks = [[len(stage) for stage in backbone_stages(instantiate(config))] for config in (small, large)]
+    blocks = [[len(stage) for stage in backbone_stages(built)] for built in (small, large)]
     assert blocks == [[2, 2, 2, 2], [3, 4, 6, 3]]
 
 
 def backbone_stages(classifier):
     return [classifier.get_submodule(f"recognizer.backbone.layer{i}") for i in (1, 2, 3, 4)]
+
+
+# Parts of another class, and networks without a config of mmaction2's.
+
+
+def test_a_part_that_is_marked_takes_nothing_over_from_the_config():
+    plain = {"_delete_": True, "type": "ResNet", "depth": 18, "norm_cfg": {"type": "BN2d"}}
+    built = tiny(TSM, {"backbone": plain, "cls_head": {"in_channels": 512, "is_shift": False}})
+    assert type(built.recognizer.backbone).__name__ == "ResNet"  # would refuse ResNetTSM's shift_div
+    with pytest.raises(UserError, match=r"model\.overrides\.backbone\.shift_div is not known"):
+        tiny(TSM, {"backbone": plain | {"shift_div": 8}})
+
+
+def test_what_is_left_of_another_class_is_refused_not_ignored():
+    with pytest.raises(UserError, match=r"cannot build this model.*unexpected keyword argument 'shift_div'"):
+        tiny(TSM, {"backbone": {"type": "ResNet", "depth": 18}})
+
+
+class Mean(nn.Module):
+    """Scores of the mean colour."""
+
+    def __init__(self, classes=5, gain=1.0):
+        super().__init__()
+        self.fc, self.relu, self.gain = nn.Linear(3, classes), nn.ReLU(inplace=True), gain
+
+    def forward(self, clip):
+        return self.gain * self.fc(self.relu(clip.mean(dim=(2, 3, 4))))
+
+
+class Sure(Mean):
+    outputs = "probs"
+
+    def forward(self, clip):
+        return super().forward(clip).softmax(dim=1)
+
+
+def of_network(network, num_classes=5, **more):
+    return build_classifier(None, num_classes, INPUT, network=network, **more)
+
+
+def test_a_network_gets_the_clip_as_it_is(clips):
+    built = of_network(Mean)
+    torch.testing.assert_close(built(clips), built.recognizer.fc(clips.mean(dim=(2, 3, 4)).relu()))
+    assert not built.training
+    assert not built.recognizer.relu.inplace
+
+
+def test_a_network_s_weights_come_from_the_seed(clips):
+    one, again, other = (of_network(Mean, seed=seed)(clips) for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("network", "outputs", "expected"),
+    [(Mean, None, "logits"), (Sure, None, "probs"), (Mean, "probs", "probs"), (Sure, "logits", "logits")],
+)
+def test_outputs_are_what_the_network_says_unless_it_is_said_otherwise(network, outputs, expected):
+    assert of_network(network, outputs=outputs).outputs == expected
+
+
+def test_a_checkpoint_of_a_network_is_its_own_state_dict(tmp_path, clips):
+    trained = Mean()
+    torch.save(trained.state_dict(), tmp_path / "mean.pth")
+    for checkpoint in (tmp_path / "mean.pth", {"file": str(tmp_path / "mean.pth"), "licence": "MIT"}):
+        built = of_network(Mean, checkpoint=checkpoint)
+        assert torch.equal(built(clips), trained(clips))
+        assert len(built.checkpoint_digest) == 16
+    with pytest.raises(UserError, match=r"absent\.pth does not exist.*model\.checkpoint=null gives random weights"):
+        of_network(Mean, checkpoint=tmp_path / "absent.pth")
+
+
+def test_scores_of_another_number_of_classes_are_refused(clips):
+    with pytest.raises(UserError, match=r"gives scores \(3, 5\) of 3 clips, not \(3, 7\): set model\.num_classes"):
+        of_network(Mean, num_classes=7)(clips)
+
+
+def test_random_weights_leave_the_gpu_s_generators_alone(monkeypatch):
+    def refuse(seed):
+        raise AssertionError("reseeds the GPUs")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    of_network(Mean)
+
+
+def fails():
+    raise RuntimeError("no such file\nsecond line")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": None}, "give model.config, one of mmaction2's, or model.network, not both"),
+        ({"config": TSM}, "give model.config, one of mmaction2's, or model.network, not both"),
+        ({"overrides": {"backbone": {}}}, r"model\.overrides are of model\.config"),
+        ({"network": {"type": "VGG16"}}, r"model\.network\.type = VGG16 is not in mmaction2's registry"),
+        ({"network": {"fc": 4}}, r"model\.network\.type = None is not in"),
+        ({"network": lambda: 3}, r"model\.network makes int, not an nn\.Module"),
+        ({"network": dict}, r"^model\.network: no signature found"),
+        ({"network": fails}, r"^model\.network: no such file$"),
+        ({"outputs": "scores"}, r"^model\.outputs = scores is not one of logits, probs"),
+        ({"cam_layers": {"last": "recognizer.fd"}}, r"model\.cam_layers\.last = recognizer\.fd is not a layer"),
+        ({"cam_layers": {"last": "recognizer.fc"}, "cam_at": "first"}, r"^model\.cam_at = first is not one of last"),
+        ({"stages": [{"fc": ["recognizer.fd"]}]}, r"model\.stages names recognizer\.fd"),
+    ],
+)
+def test_what_is_wrong_about_a_network_is_said_in_one_line(change, message):
+    call = {"config": None, "num_classes": 5, "input": INPUT, "network": Mean} | change
+    with pytest.raises((UserError, OutOfRange), match=message) as caught:
+        build_classifier(**call)
+    assert "\n" not in str(caught.value)

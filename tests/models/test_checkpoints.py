@@ -1,6 +1,7 @@
-"""Weights go in whole or not at all, and reading a file runs nothing that is in it."""
+"""Weights go in whole or not at all, whatever the file they come in."""
 
-import pickle
+import hashlib
+from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from vxbench.errors import UserError
 from vxbench.models import build_classifier, digest, load_checkpoint
 from vxbench.models.checkpoints import WEIGHTS, load_body, locate, read_weights
+from vxbench.models.convert import FORMATS
 
 
 class Small(nn.Module):
@@ -45,59 +47,6 @@ def test_safetensors_round_trip(weights, tmp_path):
     model = Small()
     load_checkpoint(model, tmp_path / "w.safetensors")
     assert same(model, weights)
-
-
-def test_mmengine_runner_files_are_read(weights, tmp_path):
-    """The Runner pickles its message hub (HistoryBuffer, numpy arrays and scalars) beside the weights."""
-    history = HistoryBuffer([1.0, 2.0], [1, 1])
-    content = {
-        "state_dict": weights,
-        "message_hub": {"loss": history},
-        "lr": np.float64(0.1),
-        "n": np.arange(3),
-    }
-    torch.save(content, tmp_path / "epoch_1.pth")
-    model = Small()
-    load_checkpoint(model, tmp_path / "epoch_1.pth")
-    assert same(model, weights)
-
-
-class Touch:
-    """Unpickling it creates a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-class GetAttr:
-    """The way round an allow-list that holds getattr: fetch what is dangerous from a harmless object."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return getattr, (self.path, "touch")
-
-
-@pytest.mark.parametrize("bait", [Touch, GetAttr])
-def test_a_pickle_that_runs_code_is_refused(bait, weights, tmp_path):
-    target = tmp_path / "owned"
-    torch.save({"state_dict": weights, "extra": bait(target)}, tmp_path / "bad.pth")
-    with pytest.raises(UserError, match=r"bad\.pth is refused") as caught:
-        load_checkpoint(Small(), tmp_path / "bad.pth")
-    assert "\n" not in str(caught.value)
-    assert not target.exists()
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_plain_pickle_is_refused(weights, tmp_path):
-    (tmp_path / "bad.pkl").write_bytes(pickle.dumps(Touch(tmp_path / "owned")))
-    with pytest.raises(UserError, match=r"bad\.pkl (is refused|cannot be read)"):
-        read_weights(tmp_path / "bad.pkl")
-    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors"])
@@ -135,8 +84,154 @@ def test_a_failed_load_changes_nothing(weights, tmp_path):
 
 def test_another_number_of_classes_is_recognised(weights, tmp_path):
     torch.save(weights, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"cls_head\.weight 3x5 for 7x5.*set model\.num_classes"):
+    words = r"it holds 3 classes, the model has 7 \(model\.num_classes.*cls_head\.weight 3x5 for 7x5"
+    with pytest.raises(UserError, match=words):
         load_checkpoint(Small(classes=7), tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("broken", [{"body.weight": torch.zeros(6, 4)}, {"cls_head.weight": torch.zeros(3, 6)}])
+def test_other_misfits_are_not_taken_for_a_number_of_classes(broken, weights, tmp_path):
+    torch.save(weights | broken, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="of another shape") as caught:
+        load_checkpoint(Small(classes=7), tmp_path / "w.pth")
+    assert "classes" not in str(caught.value)
+
+
+def test_the_first_three_of_many_names_are_given(tmp_path):
+    torch.save({f"w{i}": torch.zeros(1) for i in range(5)}, tmp_path / "w.pth")
+    missing = r"4 missing \(body\.weight, body\.bias, cls_head\.weight, \.\.\.\)"
+    with pytest.raises(UserError, match=rf"{missing}; 5 unexpected \(w0, w1, w2, \.\.\.\)"):
+        load_checkpoint(Small(), tmp_path / "w.pth")
+
+
+def test_whole_numbers_are_no_weights(weights, tmp_path):
+    torch.save(weights | {"body.bias": torch.zeros(5, dtype=torch.long)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"1 of another kind of number \(body\.bias\)"):
+        load_checkpoint(Small(), tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16, torch.double])
+def test_other_precisions_are_rounded_to_the_models(dtype, weights, tmp_path):
+    torch.save({name: value.to(dtype) for name, value in weights.items()}, tmp_path / "w.pth")
+    model = Small()
+    load_checkpoint(model, tmp_path / "w.pth")
+    assert same(model, {name: value.to(dtype).float() for name, value in weights.items()})
+
+
+class Normed(Small):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+        self.norm2 = nn.BatchNorm1d(5)
+
+
+def test_files_without_batch_counters_are_complete(tmp_path):
+    """PyTorch before 0.4.1 had none."""
+    weights = {name: value + 1 for name, value in Normed().state_dict().items() if "num_batches" not in name}
+    torch.save(weights, tmp_path / "w.pth")
+    model = Normed()
+    load_checkpoint(model, tmp_path / "w.pth")
+    assert torch.equal(model.norm.running_mean, torch.ones(5))
+    load_body(model, tmp_path / "w.pth")
+
+
+def test_files_with_some_batch_counters_lack_the_others(tmp_path):
+    weights = Normed().state_dict()
+    weights.pop("norm2.num_batches_tracked")
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"1 missing \(norm2\.num_batches_tracked\)"):
+        load_checkpoint(Normed(), tmp_path / "w.pth")
+
+
+def official(project, weights) -> dict:
+    """What the published files of a project hold: the weights, and what training left beside them."""
+    model = Small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()  # fills the optimizer's state
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 3])
+    assert isinstance(scheduler.state_dict()["milestones"], Counter)
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    return {
+        "torchvision": OrderedDict(weights),
+        "3D-ResNets": {
+            "epoch": 200,
+            "arch": "resnet-50",
+            "state_dict": OrderedDict((f"module.{name}", value) for name, value in weights.items()),
+            "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(),
+        },
+        "mmengine": {
+            "meta": {"epoch": 3, "cfg": "text", "seed": None, "dataset_meta": {}, "hook_msgs": {"best": "x.pth"}},
+            "state_dict": weights,
+            "message_hub": {
+                "log_scalars": OrderedDict(loss=history),
+                "runtime_info": OrderedDict(lr=np.float64(0.1), n=np.arange(3), kind=np.dtype("f4")),
+                "resumed_keys": OrderedDict(loss=True),
+            },
+            "optimizer": optimizer.state_dict(),
+            "param_schedulers": [scheduler.state_dict()],
+        },
+    }[project]
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("project", ["torchvision", "3D-ResNets", "mmengine"])
+def test_what_projects_publish_is_read(project, zipped, weights, tmp_path):
+    torch.save(official(project, weights), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    model = Small()
+    load_checkpoint(model, tmp_path / "w.pth")
+    assert same(model, weights)
+
+
+def test_weights_saved_from_a_gpu_load_on_the_cpu(weights, tmp_path):
+    """The file says where each tensor lay; here the word is put in by hand."""
+    path = tmp_path / "w.pth"
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    on_cpu, on_gpu = b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0"
+    assert path.read_bytes().count(on_cpu) == 1  # later mentions refer to the first
+    path.write_bytes(path.read_bytes().replace(on_cpu, on_gpu))
+    model = Small()
+    load_checkpoint(model, path)
+    assert same(model, weights)
+
+
+@pytest.fixture
+def renamed(monkeypatch):
+    """A format "shout" whose names are in capitals."""
+    monkeypatch.setitem(FORMATS, "shout", lambda weights: {name.lower(): value for name, value in weights.items()})
+
+
+def test_an_entry_says_the_format_of_its_file(renamed, weights, tmp_path):
+    torch.save({name.upper(): value for name, value in weights.items()}, tmp_path / "w.pth")
+    entry = {"file": str(tmp_path / "w.pth"), "num_classes": 3}
+    with pytest.raises(UserError, match="4 missing"):
+        load_checkpoint(Small(), entry)
+    for load in (load_checkpoint, load_body):
+        model = Small()
+        assert load(model, entry | {"format": "shout"}) == tmp_path / "w.pth"
+        assert torch.equal(model.body.weight, weights["body.weight"])
+
+
+def test_an_entry_says_the_hash_of_its_file(weights, tmp_path):
+    torch.save(weights, tmp_path / "w.pth")
+    found = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    entry = {"file": str(tmp_path / "w.pth")}
+    load_checkpoint(Small(), entry | {"sha256": found})
+    for load in (load_checkpoint, load_body):
+        with pytest.raises(UserError, match=f"begins with {found[:8]}, the published one with 0123abcd"):
+            load(Small(), entry | {"sha256": "0123abcd"})
+
+
+def test_an_absent_entry_says_where_it_is_published(tmp_path):
+    entry = {"file": str(tmp_path / "w.pth"), "url": "https://zoo.example/net.pth", "source": "the zoo"}
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(Small(), entry, "or go without")
+    assert str(caught.value) == (
+        f"checkpoint {tmp_path}/w.pth does not exist (the zoo); put https://zoo.example/net.pth into {tmp_path} "
+        "as w.pth; or go without"
+    )
 
 
 def test_fine_tuning_starts_from_everything_but_the_head(weights, tmp_path):

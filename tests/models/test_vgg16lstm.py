@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from model_configs import blank, composed, mini, noise, outputs_of, unallocated
 from torch import nn
 from toys import clips
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers.base import class_score, input_gradient, probabilities
+from vxbench.models import to_clip
 from vxbench.models.vgg16lstm import VGG16LSTM, ReLULSTM
+from vxbench.runner.config import build
 
 SIZE = (17, 10)
 SMALL = {"num_classes": 5, "channels": (3, 4), "convs": (1, 2), "fc": 6, "hidden": 4, "size": SIZE}
@@ -245,3 +248,66 @@ def test_settings_out_of_range(settings, error, message):
 def test_a_size_given_as_a_list_as_configs_give_it():
     network = VGG16LSTM(3, channels=(2, 2), convs=(1, 1), fc=4, hidden=3, size=[8, 12]).eval()
     assert network(torch.zeros(1, 3, 2, 8, 12)).shape == (1, 3)
+
+
+# As conf/ builds it.
+
+
+@pytest.mark.parametrize(("cam_at", "side"), [("relu5_3", 14), ("pool5", 7)])
+def test_at_the_paper_s_size_it_reads_16_frames_and_cam_its_conv5(monkeypatch, cam_at, side):
+    built = unallocated(monkeypatch, "model=vgg16lstm", f"model.cam_at={cam_at}")
+    clip = blank(built, 2)
+    assert clip.shape == (2, 3, 16, 224, 224)
+    assert outputs_of(built, built.cam_layer, clip).shape == (2 * 16, 512, side, side)
+    assert built.recognizer.lstm.hidden == 256
+    assert built.outputs == "probs"
+
+
+def test_its_weights_have_the_names_of_the_network_itself(monkeypatch):
+    names = unallocated(monkeypatch, "model=vgg16lstm").recognizer.state_dict()
+    with torch.device("meta"):
+        assert names.keys() == VGG16LSTM(5).state_dict().keys()
+
+
+def test_its_statistics_are_step_s_in_units_of_0_to_255():
+    """STEP divides by 255, subtracts means of 0-1, divides by 1 and multiplies by 255."""
+    spec = composed("profile=paper", "model=vgg16lstm").model.input
+    frames = np.random.default_rng(0).integers(0, 256, (1, 2, 3, 4, 3), dtype=np.uint8)
+    expected = (frames / 255 - np.array([0.50463, 0.45796, 0.4076])) * 255
+    found = to_clip(frames, spec.mean, spec.std).permute(0, 2, 3, 4, 1)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)  # float32 of values up to 255
+
+
+def test_the_mini_model_has_all_layers_and_is_small():
+    built = mini("model=vgg16lstm")
+    layers = {name for name, _ in built.recognizer.named_children()}
+    assert layers == {name for name, _ in VGG16LSTM(5, channels=(1,) * 5, fc=1, hidden=1, size=32).named_children()}
+    assert sum(weight.numel() for weight in built.parameters()) <= 200_000
+    probability = built(noise(built))
+    torch.testing.assert_close(probability.sum(dim=1), torch.ones(2))
+
+
+def test_the_configuration_says_where_gradients_stop():
+    assert mini("model=vgg16lstm").recognizer.detach is True
+    assert mini("model=vgg16lstm", "model.network.detach=false").recognizer.detach is False
+
+
+def test_its_frames_have_the_size_of_the_input():
+    built = mini("model=vgg16lstm", "model.input.height=32", "model.input.width=96")
+    assert built(noise(built)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("explainer", ["eb_r", "eb_r_contrastive", "gradcam"])
+def test_explainers_find_their_layers_in_it(explainer):
+    built, target = mini("model=vgg16lstm"), torch.tensor([1, 3])
+    saliency = build(composed("model=vgg16lstm", f"explainer={explainer}"), "explainer")(built, noise(built), target)
+    assert saliency.shape == (2, 8, 64, 64)
+    assert saliency.isfinite().all()
+    assert (saliency.flatten(1).amax(1) > 0).all()
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match=r"^model\.network\.hiden is not known; did you mean hidden"):
+        mini("model=vgg16lstm", "+model.network.hiden=4")
+    with pytest.raises(UserError, match=r"^model\.network: dropout = 2 is outside \[0, 1\]"):
+        mini("model=vgg16lstm", "model.network.dropout=2")

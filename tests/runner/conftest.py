@@ -10,7 +10,7 @@ def mini_data(tmp_path_factory) -> Path:
     from vxbench.datasets.mini.generate import generate
 
     root = tmp_path_factory.mktemp("runner") / "mini"
-    generate(root, train_per_class=1, test_per_class=2)
+    generate(root, train_per_class=1, test_per_class=2, only=("ucf101",))
     return root
 
 

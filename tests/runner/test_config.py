@@ -16,18 +16,55 @@ def composed(*overrides):
 EVERY_OPTION = [(group, name) for group in GROUPS for name in options(group)]
 
 
+def weights(scale, model):
+    """Class lists that a model has weights for."""
+    return OmegaConf.to_container(composed(f"model={model}", f"scale={scale}").weights)
+
+
+def partner(group, name):
+    """Overrides that make an option of a group and its counterpart a pair with weights."""
+    if name == "custom":
+        return ["model.network._target_=vxbench.Net", "model.num_classes=8"]
+    if group == "model":
+        return [f"dataset={next(iter(weights('mini', name)))}"]
+    if group == "dataset":
+        return [f"model={next(model for model in options('model') if name in weights('mini', model))}"]
+    return []
+
+
 @pytest.mark.parametrize(("group", "name"), EVERY_OPTION)
 def test_every_option_composes_and_resolves(group, name):
-    config = composed(f"+{group}={name}" if group == "table" else f"{group}={name}")
+    config = composed(f"+{group}={name}" if group == "table" else f"{group}={name}", *partner(group, name))
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)[group]
+
+
+PAIRS = {  # of the 14 tables
+    "r2plus1d": ["ucf101_24", "epic_object", "epic_action"],
+    "tsm": ["ucf101_24"],
+    "vgg16lstm": ["ucf101_24", "epic_object", "epic_action"],
+    "r2plus1d_50": ["ucf101", "kinetics700"],
+    "r3d": ["ucf101", "kinetics700"],
+    "slowfast": ["kinetics400"],
+    "timesformer": ["kinetics400"],
+}
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+@pytest.mark.parametrize("model", PAIRS)
+def test_every_pair_of_the_tables_has_weights(model, scale):
+    entries = weights(scale, model)
+    assert set(PAIRS[model]) <= set(entries)
+    assert all({"num_classes", "file"} <= set(entry) for entry in entries.values())
 
 
 def test_every_file_in_conf_is_an_option_or_part_of_one():
     """So that the test above, and the primary configs, reach every file."""
     files = {str(path.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")}
     reached = {f"{group}/{name}.yaml" for group, name in EVERY_OPTION} | {"run.yaml", "train.yaml"}
-    reached |= {f"model/size/{scale}/{model}.yaml" for scale in options("scale") for model in options("model")}
-    reached |= {f"scale/{scale}.yaml" for scale in options("scale")} | {"explainer/base/perturbation.yaml"}
+    sized = [f"{scale}/{model}.yaml" for scale in options("scale") for model in options("model")]
+    reached |= {f"{part}/{name}" for part in ("model/size", "weights") for name in sized}
+    reached |= {f"{group}/{name}.yaml" for group in ("scale", "recipe") for name in options(group)}
+    reached |= {"explainer/base/perturbation.yaml", "dataset/base/video.yaml"}
     assert files == reached
 
 

@@ -82,6 +82,8 @@ def tubes_of(entry: dict, where: str) -> list[Tube]:
     for tube in tubes:
         if tube.boxes.shape != (tube.ef - tube.sf, 4):
             raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of shape {tube.boxes.shape}")
+        if tube.boxes.dtype.kind not in "iu":
+            raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of {tube.boxes.dtype}, not whole numbers")
     return tubes
 
 

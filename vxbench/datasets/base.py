@@ -49,9 +49,9 @@ class VideoDataset:
     A data set fills `classes`, `clips`, `selection` (one line that says which clips these are, for the foot of a table)
     and overrides `annotate` and `digest`.
 
-    frames, sampling, interval: see `sampling`. height, width, resize, short_side: see `transform`. decoder: see `decode`.
-    gaps: what to do with a folder of frames that lacks some, see `media`. cache: a folder that keeps the sampled and
-    resized frames of each clip, or None; see `cache`.
+    frames, sampling, interval: see `sampling`. height, width, resize, short_side: see `transform`.
+    decoder: see `decode`. gaps: what to do with a folder of frames that lacks some, see `media`.
+    cache: a folder that keeps the sampled and resized frames of each clip, or None; see `cache`.
 
     Raises:
         OutOfRange: a value outside its range.
@@ -86,7 +86,7 @@ class VideoDataset:
         Raises:
             ClipError: the clip is missing, undecodable or not annotated.
         """
-        sampled = cached(self.cache, ref.path, self.view(ref), lambda: self.read(ref, self.pick))
+        sampled = cached(self.cache, ref.path, self.view(ref), lambda: self.read(ref, self.pick), ref.span)
         return Clip(sampled.frames, **self.annotate(ref, sampled))
 
     def read(self, ref: ClipRef, pick: Pick) -> Sampled:

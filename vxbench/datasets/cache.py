@@ -1,52 +1,89 @@
 """Decoded clips kept on disk: frames sampled and resized, as bytes.
 
-A copy is found by a hash of the video's path, size and time of change and of all that decides which frames are taken and
-how they are resized. It is written to a temporary name and renamed, so that processes may share a folder.
+A copy is found by a hash of all that decides it: the video's path, size and time of change (of a folder, those of its
+images), which frames are taken, how they are resized, and the versions of the libraries that do it. It is written to a
+temporary file and renamed, so that processes and machines may share a folder. A copy that is damaged is made anew: each
+part has a checksum. Where a copy cannot be written (disk full, no right to), the run goes on without, and says so once.
 """
 
 import hashlib
-import os
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import astuple
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
+from uuid import uuid4
 
+import cv2
 import numpy as np
 
+from vxbench.datasets.media import state
 from vxbench.datasets.transform import Sampled, Window
 
-VERSION = 1  # of the files; raise it when decoding or resizing changes
+VERSION = 2  # of the files; raise it when our own decoding or resizing changes
 
 
-def cached(folder: Path | None, path: Path, view: tuple, read: Callable[[], Sampled]) -> Sampled:
+def cached(
+    folder: Path | None,
+    path: Path,
+    view: tuple,
+    read: Callable[[], Sampled],
+    span: tuple[int, int] | None = None,
+) -> Sampled:
     """What read() gives for the video at `path`, from `folder` if it was kept there; without a folder, read() itself.
 
     view: all else that decides the frames; its repr must tell two views apart.
+    span: the frames start <= t < stop that read() may look at; changes of other images of a folder do not matter.
     """
     if folder is None or not path.exists():
         return read()
-    kept = folder / f"{_key(path, view)}.npz"
-    try:
-        return _load(kept)
-    except (OSError, ValueError, KeyError, EOFError):  # not there, or damaged: made anew
+    kept = Path(folder) / f"{_key(path, view, span)}.npz"
+    sampled = _load(kept)
+    if sampled is None:
         sampled = read()
         _keep(kept, sampled)
-        return sampled
+    return sampled
 
 
-def _key(path: Path, view: tuple) -> str:
-    state = path.stat()
-    text = repr((VERSION, str(path.resolve()), state.st_size, state.st_mtime_ns, view))
+def _key(path: Path, view: tuple, span: tuple[int, int] | None) -> str:
+    text = repr((VERSION, _libraries(), str(path.resolve()), state(path, span), view))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _load(path: Path) -> Sampled:
-    with np.load(path, allow_pickle=False) as file:
-        return Sampled(file["frames"], file["indices"], Window(*file["window"].tolist()))
+@lru_cache(maxsize=1)
+def _libraries() -> list[str]:
+    return [cv2.__version__, *map(version, ("av", "decord", "pillow"))]
+
+
+def _load(path: Path) -> Sampled | None:
+    """The copy, or None if there is none that is whole."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Sampled(file["frames"], file["indices"], Window(*file["window"].tolist()))
+    except Exception:  # zip and npy readers raise nearly anything on damaged files
+        return None
 
 
 def _keep(path: Path, sampled: Sampled) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    temporary = path.with_name(f".{uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(temporary, sampled)
+        temporary.replace(path)
+    except OSError as error:
+        _warn(path.parent, error.strerror or str(error))
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _write(path: Path, sampled: Sampled) -> None:
+    with path.open("xb") as file:
         np.savez(file, frames=sampled.frames, indices=sampled.indices, window=np.array(astuple(sampled.window)))
-    temporary.replace(path)
+
+
+@lru_cache(maxsize=8)
+def _warn(folder: Path, reason: str) -> None:
+    """Once per process."""
+    logging.getLogger(__name__).warning("clips are not kept in %s: %s; going on without", folder, reason)

@@ -2,18 +2,32 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from vxbench.datasets.base import ClipRef
 from vxbench.errors import OutOfRange
 from vxbench.ranges import one_of, whole
 
 DRAWS = ("seeded", "first")
 
 
+class Listed(Protocol):
+    """A clip, or its line in a list."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def label(self) -> int: ...
+
+
+Drawn = TypeVar("Drawn", bound=Listed)
+
+
 def draw(
-    refs: list[ClipRef], classes: list[str], per_class: int | None, rule: str = "seeded", seed: int = 0
-) -> list[ClipRef]:
-    """`per_class` clips of each class, or all if it is None; sorted by id.
+    refs: Sequence[Drawn], classes: Sequence[str], per_class: int | None, rule: str = "seeded", seed: int = 0
+) -> list[Drawn]:
+    """`per_class` clips of each class that has any, or all if it is None; sorted by id.
 
     rule: `seeded` ranks clips by a hash of seed and id, so that the draw is the same everywhere; `first` by id.
 
@@ -34,6 +48,14 @@ def draw(
     key = (lambda ref: ref.id) if rule == "first" else (lambda ref: _rank(seed, ref.id))
     drawn = [ref for members in by_class.values() for ref in sorted(members, key=key)[:per_class]]
     return sorted(drawn, key=lambda ref: ref.id)
+
+
+def told(drawn: Sequence[Listed], source: str, per_class: int | None, rule: str = "seeded", seed: int = 0) -> str:
+    """One line that says which clips `draw` took of `source`: "120 clips, 5 of each class of ..., drawn by seed 0"."""
+    if per_class is None:
+        return f"all {len(drawn)} clips of {source}"
+    share = f"{len(drawn)} clips, {per_class} of each of the {len({ref.label for ref in drawn})} classes of {source}"
+    return f"{share}, the first by name" if rule == "first" else f"{share}, drawn by seed {seed}"
 
 
 def _rank(seed: int, id: str) -> str:

@@ -1,7 +1,8 @@
 """Finding and reading a clip in the layouts that people keep: a video, or a folder of its frames.
 
-A folder of frames has images whose names end in their number, counted from 1: img_00001.jpg, image_00001.jpg,
-frame_0000000001.jpg.
+A folder of frames has images named by their number, counted from 1: img_00001.jpg, image_00001.jpg,
+frame_0000000001.jpg or 00001.jpg. A folder that counts from 0 is refused: nothing tells if its annotation does too.
+Other files, as the optical flow that some tools keep beside the frames, are passed over.
 """
 
 import os
@@ -10,16 +11,15 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from vxbench.datasets.decode import Pick, read_frames
-from vxbench.errors import ClipError
+from vxbench.errors import ClipError, UserError
 
 GAPS = ("refuse", "use")  # frames missing in the middle of a folder: a failure row, or sample from those that are there
 VIDEOS = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v")
-IMAGES = (".jpg", ".jpeg", ".png")
-_NUMBERED = re.compile(r"^\D*(\d+)\.(?:jpg|jpeg|png)$", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:(?:img|image|frame)[_-]?)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 
 
 class Library:
@@ -46,8 +46,7 @@ class Library:
         """Name without ending -> path, of the videos and folders in a folder; a video comes before a folder."""
         if folder not in self._listed:
             found: dict[str, Path] = {}
-            entries = sorted(os.scandir(folder), key=lambda e: (e.is_dir(), e.name)) if folder.is_dir() else []
-            for entry in entries:
+            for entry in sorted(_entries(folder), key=lambda e: (e.is_dir(), e.name)):
                 stem, ending = os.path.splitext(entry.name)
                 if entry.is_dir():
                     found.setdefault(entry.name, Path(entry.path))
@@ -57,6 +56,17 @@ class Library:
         return self._listed[folder]
 
 
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What is in a folder; nothing if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror}") from error
+
+
 def read_media(
     path: Path, pick: Pick, decoder: str = "auto", span: tuple[int, int] | None = None, gaps: str = "refuse"
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -64,25 +74,56 @@ def read_media(
     in the whole video.
 
     span: pick counts only the frames start <= t < stop.
+    gaps: a folder that lacks frames between the first and the last that pick could ask for is a failure (`refuse`), or
+    pick counts those only that are there (`use`).
 
     Raises:
         ClipError: `missing` or `undecodable`.
         OutOfRange: an unknown decoder.
     """
-    if Path(path).is_dir():
-        return _read_folder(Path(path), pick, span, gaps)
-    return read_frames(path, pick, decoder, span)
+    try:
+        if Path(path).is_dir():
+            return _read_folder(Path(path), pick, span, gaps)
+        return read_frames(path, pick, decoder, span)
+    except OSError as error:
+        raise ClipError("undecodable", f"{path}: {error.strerror}") from error
+
+
+def state(path: Path, span: tuple[int, int] | None = None) -> tuple:
+    """Sizes and times of change of a video, or of the frames of a span in a folder: what changes when they do.
+
+    A folder's own time of change tells nothing of an image that is written over.
+
+    Raises:
+        OSError: it is not there or not to be read.
+        ClipError: `undecodable`, see `frame_numbers`.
+    """
+    paths = [path]
+    if path.is_dir():
+        images = frame_numbers(path)
+        paths = [images[t] for t in sorted(images) if span is None or span[0] <= t < span[1]]
+    found = [(each.name, each.stat()) for each in paths]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
 def frame_numbers(folder: Path) -> dict[int, Path]:
-    """0-based frame -> image, of a folder of frames."""
+    """0-based frame -> image, of a folder of frames.
+
+    Raises:
+        ClipError: `undecodable`: an image of number 0, or two of one number.
+    """
     return _frame_numbers(folder, folder.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
 def _frame_numbers(folder: Path, changed: int) -> dict[int, Path]:
-    matches = ((_NUMBERED.match(entry.name), entry.path) for entry in os.scandir(folder))
-    return {int(match[1]) - 1: Path(path) for match, path in matches if match}
+    matches = [match for entry in _entries(folder) if (match := _NUMBERED.fullmatch(entry.name))]
+    images = {int(match[1]) - 1: folder / match[0] for match in matches}
+    if len(images) < len(matches):
+        raise ClipError("undecodable", f"{folder} has {len(matches)} images, but only {len(images)} numbers of frames")
+    if -1 in images:
+        raise ClipError("undecodable", f"{folder} numbers its frames from 0 ({images[-1].name}); rename them from 1 on")
+    return images
 
 
 def _read_folder(folder: Path, pick: Pick, span: tuple[int, int] | None, gaps: str) -> tuple[np.ndarray, np.ndarray]:
@@ -104,14 +145,15 @@ def _within(span: tuple[int, int] | None) -> str:
 
 def _stacked(paths: Sequence[Path]) -> np.ndarray:
     read = {path: _image(path) for path in dict.fromkeys(paths)}
-    shapes = {image.shape for image in read.values()}
-    if len(shapes) > 1:
+    if len({image.shape for image in read.values()}) > 1:
         raise ClipError("undecodable", f"{paths[0].parent}: frames of different sizes")
     return np.stack([read[path] for path in paths])
 
 
 def _image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ClipError("undecodable", f"{path}: not an image that can be read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    """(h, w, 3) RGB, through Pillow: OpenCV fills what a truncated JPEG lacks with grey and says nothing."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow raises nearly anything on damaged images
+        raise ClipError("undecodable", f"{path}: not an image that can be read, or only a part of one") from error

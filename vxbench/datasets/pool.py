@@ -1,11 +1,14 @@
 """Decoding in other processes, so that a clip that crashes or hangs a decoder costs only itself."""
 
+import hashlib
 import pickle
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotInTime
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.processes import kill, lean_executor
@@ -28,6 +31,7 @@ class DecodePool:
         self.workers, self.timeout_s = whole("workers", workers, 1), above("timeout_s", timeout_s, 0)
         self._shared: ProcessPoolExecutor | None = None
         self._single: ProcessPoolExecutor | None = None
+        self._packed = TemporaryDirectory(prefix="vxbench-")
 
     def load(self, dataset: VideoDataset, refs: Sequence[ClipRef]) -> list[Clip | ClipError]:
         """dataset.load of each clip, in order; a ClipError stands for a clip that failed."""
@@ -35,9 +39,17 @@ class DecodePool:
 
     def submit(self, dataset: VideoDataset, refs: Sequence[ClipRef]) -> "Loading":
         """Start loading; `.result()` waits for it."""
-        return Loading(self, _packed(dataset), list(refs))
+        return Loading(self, self._pack(dataset), list(refs))
 
-    def start(self, packed: bytes, ref: ClipRef) -> Future:
+    def _pack(self, dataset: VideoDataset) -> Path:
+        """The data set as a file: each process reads it once, where a task would carry megabytes of annotation."""
+        content = _packed(dataset)
+        path = Path(self._packed.name, hashlib.sha256(content).hexdigest())
+        if not path.exists():
+            path.write_bytes(content)
+        return path
+
+    def start(self, packed: Path, ref: ClipRef) -> Future:
         """Queue one clip in the shared processes, new ones if they have died."""
         if self._shared is None:
             self._shared = lean_executor(self.workers)
@@ -53,7 +65,7 @@ class DecodePool:
             kill(self._shared)
             self._shared = None
 
-    def alone(self, packed: bytes, ref: ClipRef) -> Clip | ClipError:
+    def alone(self, packed: Path, ref: ClipRef) -> Clip | ClipError:
         """One clip with a process to itself."""
         if self._single is None:
             self._single = lean_executor(1)
@@ -75,6 +87,7 @@ class DecodePool:
     def close(self) -> None:
         self.discard()
         self._discard_single()
+        self._packed.cleanup()
 
     def __enter__(self) -> "DecodePool":
         return self
@@ -86,7 +99,7 @@ class DecodePool:
 class Loading:
     """Clips on their way. Made by DecodePool.submit."""
 
-    def __init__(self, pool: DecodePool, packed: bytes, refs: list[ClipRef]):
+    def __init__(self, pool: DecodePool, packed: Path, refs: list[ClipRef]):
         self.pool, self.packed, self.refs = pool, packed, refs
         self.futures = [pool.start(packed, ref) for ref in refs]
 
@@ -116,11 +129,11 @@ def _packed(dataset: VideoDataset) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _unpacked(packed: bytes) -> VideoDataset:
-    return pickle.loads(packed)
+def _unpacked(packed: Path) -> VideoDataset:
+    return pickle.loads(packed.read_bytes())
 
 
-def _load(packed: bytes, ref: ClipRef) -> Clip | ClipError:
+def _load(packed: Path, ref: ClipRef) -> Clip | ClipError:
     """In the helper process."""
     try:
         return _unpacked(packed).load(ref)

@@ -56,7 +56,7 @@ def window(n: int, frames: int, interval: int = 1) -> np.ndarray:
 def dense(n: int, frames: int, interval: int = 1) -> np.ndarray:
     """T frames `interval` apart from the middle of the video; a shorter one starts over (mmaction2's SampleFrames in
     test mode, one clip)."""
-    spare = max(n - frames * interval, 0)
+    spare = max(n - (frames - 1) * interval - 1, 0)
     return (spare // 2 + np.arange(frames) * interval) % n
 
 

@@ -4,7 +4,6 @@ Layout below `root`, as published: the videos of UCF101, ucf101_24/annotations/p
 ucf101_24/splits/testlist01.txt. The mini data set has the same.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,28 +11,36 @@ import numpy as np
 
 from vxbench.datasets.annotations import REFERENCE, Tube, boxes_at, load_annotation, tubes_of
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.draw import draw
+from vxbench.datasets.draw import draw, told
+from vxbench.datasets.files import Part, as_list, digest_of, located
 from vxbench.datasets.media import Library
 from vxbench.datasets.transform import Sampled, draw_boxes
+from vxbench.datasets.ucf_lists import (
+    CLASS_INDEX,
+    VIDEOS,
+    class_of,
+    list_part,
+    read_classes,
+    read_list,
+    videos_part,
+)
 from vxbench.errors import ClipError, UserError
 from vxbench.ranges import one_of
 
 SPLITS = ("test", "train")
 BOXES = ("union", "last")
-LABELS = ("ucf101_24",)
-VIDEOS = ("ucf101/videos", "ucf101/UCF-101", "ucf101/rawframes")
+LABELS = ("ucf101_24", "ucf101")
 ANNOTATION = Path("ucf101_24/annotations/pyannot.pkl")
 TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
-SOURCES = {
-    "videos": "UCF101 from www.crcv.ucf.edu/data/UCF101.php, one folder a class",
-    ANNOTATION: "pyannot.pkl of github.com/gurkirt/corrected-UCF101-Annots",
-    TEST_LIST: "testlist01.txt of github.com/gurkirt/corrected-UCF101-Annots",
-}
+_SOURCE = "of github.com/gurkirt/corrected-UCF101-Annots"
+_CLIPS_OF = {"test": "the published test list", "train": "the annotation without the test list"}
 
 
 class UCF101_24(VideoDataset):
     """Clips of one split with the union of their boxes.
 
+    labels: what labels index: `ucf101_24`, the 24 classes in alphabetical order, or `ucf101`, all 101 of classInd.txt,
+    for networks trained on UCF101 (as in AOSA's Table IV).
     split: `test` is the published list; `train`, for which no list is published, the rest of the annotation.
     per_class: clips of each class, drawn by `seed`; None for all.
     boxes: of a clip with several tubes the `union`, or the `last` alone, as STEP's evaluation code.
@@ -53,23 +60,26 @@ class UCF101_24(VideoDataset):
         per_class: int | None = None,
         seed: int = 0,
         boxes: str = "union",
-        videos: Sequence[str] = VIDEOS,
+        videos: str | Sequence[str] = VIDEOS,
         **view,
     ):
         super().__init__(**view)
+        root, videos = Path(root), as_list(videos)
         one_of("labels", labels, LABELS)
         one_of("boxes", boxes, BOXES)
-        root = Path(root)
-        _check_files(root, videos)
-        self._digest = _digest(root)
-        entries, listed = load_annotation(root / ANNOTATION), read_list(root / TEST_LIST)
-        self.classes = sorted({_class_of(clip) for clip in [*entries, *listed]})
-        ids = listed if one_of("split", split, SPLITS) == "test" else sorted(set(entries) - set(listed))
-        labels, library = {name: i for i, name in enumerate(self.classes)}, Library(root / place for place in videos)
-        refs = [ClipRef(id, library.find(id), labels[_class_of(id)]) for id in ids]
+        one_of("split", split, SPLITS)
+        annotation, test_list, *index = _files(root, videos, labels)
+        self._digest = digest_of([annotation, test_list, *index])
+        entries, listed = load_annotation(annotation), read_list(test_list)
+        actions = sorted({class_of(clip) for clip in [*entries, *listed]})
+        self.classes = read_classes(index[0]) if index else actions
+        label = _labels(actions, self.classes)
+        library = Library(root / place for place in videos)
+        ids = listed if split == "test" else sorted(set(entries) - set(listed))
+        refs = [ClipRef(id, library.find(id), label[class_of(id)]) for id in ids]
         self.clips = draw(refs, self.classes, per_class, seed=seed)
-        self.selection = "all clips" if per_class is None else f"{per_class} of each class, drawn by seed {seed}"
-        self.tubes = {ref.id: _tubes(entries[ref.id], ref) for ref in self.clips if ref.id in entries}
+        self.selection = _selection(self.clips, split, per_class, seed)
+        self.tubes = {ref.id: _tubes(entries[ref.id], ref.id, actions) for ref in self.clips if ref.id in entries}
         if boxes == "last":
             self.tubes = {id: tubes[-1:] for id, tubes in self.tubes.items()}
 
@@ -86,41 +96,36 @@ class UCF101_24(VideoDataset):
         return {"boxes": draw_boxes(boxes, REFERENCE, sampled.window), "annotated": annotated}
 
     def digest(self) -> str:
-        """Short sha256 of the annotation and the test list, for the provenance of results."""
+        """Short sha256 of the annotation and the lists, for the provenance of results."""
         return self._digest
 
 
-def read_list(path: Path) -> list[str]:
-    """The clips of a split list as '<Class>/<name>'; extension, label, blank lines and CRLF may be there."""
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return [words[0].removesuffix(".avi") for words in lines if words]
+def _files(root: Path, videos: Sequence[str], labels: str) -> list[Path]:
+    """Annotation and test list, and classInd where labels index it."""
+    parts = [videos_part(videos), *(Part([path], f"{path.name} {_SOURCE}") for path in (ANNOTATION, TEST_LIST))]
+    index = [list_part(CLASS_INDEX)] if labels == "ucf101" else []
+    return located("UCF101-24", root, parts + index)[1:]
 
 
-def _class_of(id: str) -> str:
-    return id.split("/")[0]
+def _labels(actions: list[str], classes: list[str]) -> dict[str, int]:
+    """Class name -> label of the annotated classes."""
+    if unknown := [name for name in actions if name not in classes]:
+        raise UserError(f"{CLASS_INDEX} lacks {', '.join(unknown)} of UCF101-24; get the published file anew")
+    return {name: classes.index(name) for name in actions}
 
 
-def _tubes(entry: dict, ref: ClipRef) -> list[Tube]:
-    tubes = tubes_of(entry, f"{ANNOTATION.name}: {ref.id}")
-    if entry.get("label") != ref.label:
+def _selection(drawn: list[ClipRef], split: str, per_class: int | None, seed: int) -> str:
+    said = told(drawn, _CLIPS_OF[split], per_class, seed=seed)
+    return said if per_class is None or split == "train" else f"{said} (the papers' own draw is unpublished)"
+
+
+def _tubes(entry: dict, id: str, actions: list[str]) -> list[Tube]:
+    """The tubes of a clip, whose entry must give its class by its number among the annotated ones."""
+    tubes = tubes_of(entry, f"{ANNOTATION.name}: {id}")
+    number = actions.index(class_of(id))
+    if entry.get("label") != number:
         raise UserError(
-            f"{ANNOTATION.name}: {ref.id} has label {entry.get('label')}, but its class is number {ref.label}"
+            f"{ANNOTATION.name}: {id} has label {entry.get('label')}, but its class is number {number}"
             " in alphabetical order; annotation and lists do not belong together"
         )
     return tubes
-
-
-def _digest(root: Path) -> str:
-    content = b"".join((root / part).read_bytes() for part in (ANNOTATION, TEST_LIST))
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _check_files(root: Path, videos: Sequence[str]) -> None:
-    """Raise one error that names everything missing, where it is got and where it goes."""
-    wanted = {part: SOURCES[part] for part in (ANNOTATION, TEST_LIST)}
-    if not any((root / place).is_dir() for place in videos):
-        wanted = {videos[0]: SOURCES["videos"], **wanted}
-    missing = [f"{root / part} ({source})" for part, source in wanted.items() if not (root / part).exists()]
-    if missing:
-        made = f"for the generated mini data: vxbench-make-mini --root {root}"
-        raise UserError(f"UCF101-24 is not complete, missing: {'; '.join(missing)}; {made}")

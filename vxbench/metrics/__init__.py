@@ -1,5 +1,6 @@
 """Metrics: `metric(classifier, batch, saliency) -> Scores`, one number a clip and key; see base.py."""
 
+from vxbench.metrics.accuracy import TopK
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.consistency import SpatiotemporalConsistency
 from vxbench.metrics.curves import DeletionCurve, DeletionInsertion
@@ -24,4 +25,5 @@ __all__ = [
     "SpatialPointingGame",
     "SpatiotemporalConsistency",
     "TemporalPointingGame",
+    "TopK",
 ]

@@ -1,9 +1,10 @@
-"""Building a classifier: one of mmaction2's own configs, a few overrides, and weights."""
+"""Building a classifier: one of mmaction2's own configs or a network of ours, a few overrides, and weights."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,48 +15,65 @@ from vxbench.models import mmaction
 from vxbench.models.checkpoints import digest, load_checkpoint
 from vxbench.models.classifier import Classifier, InputSpec
 from vxbench.models.overrides import check_overrides, parameters
-from vxbench.ranges import whole
+from vxbench.ranges import one_of, whole
 
 
 def build_classifier(
-    config: str,
+    config: str | None,
     num_classes: int,
     input: Mapping,
     overrides: Mapping | None = None,
+    network: Mapping | Callable[..., nn.Module] | None = None,
+    outputs: str | None = None,
     checkpoint: str | Path | Mapping | None = None,
     key: str = "model",
     display: str | None = None,
     cam_layer: str | None = None,
+    cam_layers: Mapping[str, str] | None = None,
+    cam_at: str | None = None,
     stages: Sequence[Mapping[str, Sequence[str]]] = (),
     attention: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Classifier:
     """A classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
 
-    overrides: nested, merged into the config's `model`. input: the fields of InputSpec.
+    overrides: nested, merged into the config's `model`; a part with `_delete_: true` takes the config's place
+        instead. input: the fields of InputSpec.
+    network: in place of a config (None), a network from clips (B, 3, T, H, W) to scores (B, K): {type: its name in
+        mmaction2's registry, and its arguments}, or a callable that makes it. It is given num_classes if it takes it.
+    outputs: `logits` or `probs`, what the network gives; None asks its attribute `outputs`, logits where it has none.
     checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, an entry of conf/weights (a mapping with the
-    key `file`), or None for random weights drawn from `seed`. Nothing is downloaded here.
+        key `file`), or None for random weights drawn from `seed`. Nothing is downloaded here.
+    cam_layers: layers that cam_layer may be, by what they are called; cam_at: which of them it is.
 
     Raises:
-        UserError: unknown config or override, a value mmaction2 refuses, or a checkpoint that is missing,
-            unsafe or does not fit.
+        UserError: unknown config or override, a value mmaction2 or the network refuses, or a checkpoint that is
+            missing, unsafe or does not fit.
     """
     spec = _input_spec(input)
-    checkpoint = checkpoint["file"] if isinstance(checkpoint, Mapping) else checkpoint
     whole("num_classes", num_classes, 1)
-    model = _model_config(config, _plain(overrides or {}), num_classes, spec)
-    recognizer = _build(key, model, seed, initialise=checkpoint is None)
+    if cam_at is not None:
+        one_of("model.cam_at", cam_at, cam_layers or ())
+    _check_source(key, config, network, overrides)
+    with _drawing_from(seed):
+        if network is None:
+            model = _model_config(config, _plain(overrides or {}), num_classes, spec)
+            recognizer = _build(key, model, initialise=checkpoint is None)
+        else:
+            recognizer = _network(_plain(network), num_classes)
     source = load_checkpoint(recognizer, checkpoint, _where(config)) if checkpoint is not None else None
     return Classifier(
         _out_of_place(recognizer),
         num_classes,
         spec,
+        outputs=outputs,
         key=key,
         display=display,
         cam_layer=cam_layer,
+        cam_layers=cam_layers,
         stages=stages,
         attention=attention,
-        checkpoint=None if source is None else str(checkpoint),
+        checkpoint=None if source is None else str(source),
         checkpoint_digest=None if source is None else digest(source),
     )
 
@@ -69,6 +87,13 @@ def _input_spec(input: Mapping) -> InputSpec:
     if missing:
         raise UserError(f"model.input.{missing[0]} is missing")
     return InputSpec(**_plain(input))
+
+
+def _check_source(key: str, config, network, overrides) -> None:
+    if (config is None) == (network is None):
+        raise UserError(f"{key}: give model.config, one of mmaction2's, or model.network, not both")
+    if network is not None and overrides:
+        raise UserError(f"{key}: model.overrides are of model.config; model.network has its arguments in itself")
 
 
 def _model_config(config: str, overrides: dict, num_classes: int, spec: InputSpec):
@@ -104,23 +129,45 @@ def _offline(node, models, norm: str) -> None:
             _offline(child, models, norm)
 
 
-def _build(key: str, model, seed: int, initialise: bool) -> nn.Module:
-    with _drawing_from(seed):
-        try:
-            recognizer = mmaction.registry().build(model)
-        except (TypeError, ValueError, KeyError, AssertionError, AttributeError) as err:
-            reason = (str(err) or type(err).__name__).splitlines()[0]
-            raise UserError(f"{key}: mmaction2 cannot build this model: {reason}") from err
-        if initialise:
-            recognizer.init_weights()
+def _build(key: str, model, initialise: bool) -> nn.Module:
+    try:
+        recognizer = mmaction.registry().build(model)
+    except (TypeError, ValueError, KeyError, AssertionError, AttributeError) as err:
+        raise UserError(f"{key}: mmaction2 cannot build this model: {_first_line(err)}") from err
+    if initialise:
+        recognizer.init_weights()
     return recognizer
+
+
+def _network(network: dict | Callable[..., nn.Module], num_classes: int) -> nn.Module:
+    make, arguments = (network, dict(getattr(network, "keywords", {}))) if callable(network) else _registered(network)
+    try:
+        if "num_classes" in inspect.signature(getattr(make, "func", make)).parameters:  # func: of a partial
+            arguments.setdefault("num_classes", num_classes)
+        made = make(**arguments)
+    except Exception as err:  # a constructor that is not ours may raise anything
+        raise UserError(f"model.network: {_first_line(err)}") from err
+    if not isinstance(made, nn.Module):
+        raise UserError(f"model.network makes {type(made).__name__}, not an nn.Module")
+    return made
+
+
+def _registered(network: dict) -> tuple[type[nn.Module], dict[str, Any]]:
+    """The class in mmaction2's registry that the network names, and the arguments beside the name."""
+    models = mmaction.registry()
+    kind = network.get("type")
+    cls = models.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise UserError(f"model.network.type = {kind} is not in mmaction2's registry")
+    check_overrides("model.network", {}, network, models)
+    return cls, {name: value for name, value in network.items() if name != "type"}
 
 
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
     """Draws inside come from seed; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU as well
         yield
 
 
@@ -132,8 +179,8 @@ def _out_of_place(model: nn.Module) -> nn.Module:
     return model
 
 
-def _where(config: str) -> str:
-    url = mmaction.weights_url(config)
+def _where(config: str | None) -> str:
+    url = config and mmaction.weights_url(config)
     known = f"mmaction2's own weights of {config} are at {url}; " if url else ""
     return f"{known}model.checkpoint=null gives random weights"
 
@@ -145,3 +192,7 @@ def _plain(node):
     if isinstance(node, Sequence) and not isinstance(node, str):
         return [_plain(value) for value in node]
     return node
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err) or type(err).__name__).splitlines()[0]

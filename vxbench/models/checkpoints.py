@@ -1,19 +1,99 @@
-"""Reading weights: safetensors, and the .pth files of mmaction2 without running what a pickle may hold."""
+"""Checkpoint files: what is known of one, where it lies, whether it is the published one, and loading it."""
 
 import hashlib
-import pickle
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+from urllib.parse import urlsplit
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vxbench.errors import UserError
+from vxbench.hints import did_you_mean
+from vxbench.models.convert import converted
+from vxbench.models.fit import Weights, check_fit, with_counters
+from vxbench.models.reading import read_weights
 
 PACKAGED = "pkg:"  # prefix of the names of weights that ship with vxbench
 WEIGHTS = Path(__file__).parent / "weights"
-NAMED = 3  # how many keys an error message names
+HEAD = "cls_head."  # prefix of the names of a recognizer's head
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file and what is known of it: an entry of conf/weights, or a file alone.
+
+    file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. url: where it is
+    published, http(s). sha256: all or the first 6 or more hex digits of its SHA-256. format: whose names its weights
+    have, see `convert`. source: where it comes from, in words. licence: its licence.
+
+    Raises:
+        UserError: a field that is not of this kind.
+    """
+
+    file: str
+    num_classes: int | None = None
+    url: str | None = None
+    sha256: str | None = None
+    format: str = "mmaction2"
+    source: str | None = None
+    licence: str | None = None
+
+    def __post_init__(self):
+        if isinstance(self.sha256, int | float):  # YAML reads 12345678 and 123e4567 so
+            raise UserError(f"checkpoint {self.file}: sha256 = {self.sha256} is read as a number; put it in quotes")
+        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{6,64}", self.sha256):
+            raise UserError(f"checkpoint {self.file}: sha256 = {self.sha256} is not 6 to 64 lower-case hex digits")
+        if self.url is not None and not is_web(self.url):
+            raise UserError(f"checkpoint {self.file}: url = {self.url} is not an http(s) address")
+
+    @classmethod
+    def of(cls, value: "str | Path | Mapping | Checkpoint") -> Self:
+        """From a file's name or an entry of conf/weights."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            return cls(str(value))
+        known = [field.name for field in fields(cls)]
+        for name in value:
+            if name not in known:
+                raise UserError(f"checkpoint {value.get('file', '')}: unknown key {name}{did_you_mean(name, known)}")
+        if not value.get("file"):
+            raise UserError(f"checkpoint {value.get('url', '')}: the key file is missing")
+        return cls(**value)
+
+    @property
+    def path(self) -> Path:
+        return locate(self.file)
+
+    def check(self, file: Path | None = None, name: str | None = None) -> None:
+        """Raises UserError, about `name`, if the file, or its copy at `file`, is not the published one."""
+        if self.sha256 is None:
+            return
+        found = sha256(file or self.path)
+        if not found.startswith(self.sha256):
+            raise UserError(
+                f"{name or f'checkpoint {self.path}'} is refused: its SHA-256 begins with {found[: len(self.sha256)]}, "
+                f"the published one with {self.sha256}; it is damaged or another file"
+                + (f", get it again from {self.url}" if self.url else "")
+            )
+
+    def absent(self, *ways: str) -> UserError:
+        """The error for a file that is not there: one line, ending in what was tried or can be done about it."""
+        source = f" ({self.source})" if self.source else ""
+        return UserError("; ".join([f"checkpoint {self.path} does not exist{source}", *filter(None, ways)]))
+
+    @property
+    def by_hand(self) -> str:
+        """How to put the file in its place oneself, as far as it is known; `source` says where to get it."""
+        if not (self.url or self.source):
+            return ""
+        name = "" if self.url and Path(urlsplit(self.url).path).name == self.path.name else f" as {self.path.name}"
+        return f"put {self.url or 'it'} into {self.path.parent}{name}"
 
 
 def locate(checkpoint: str | Path) -> Path:
@@ -22,130 +102,73 @@ def locate(checkpoint: str | Path) -> Path:
     return WEIGHTS / name.removeprefix(PACKAGED) if name.startswith(PACKAGED) else Path(name).expanduser()
 
 
+def is_web(address: str) -> bool:
+    """Whether this is an http(s) address."""
+    parts = urlsplit(str(address))
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
 def digest(path: str | Path) -> str:
     """First 16 hex digits of a file's SHA-256."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256(path)[:16]
 
 
-def load_checkpoint(model: nn.Module, checkpoint: str | Path, where_to_get: str = "") -> Path:
-    """Loads weights into model, strictly, and returns the file they came from.
+def sha256(path: str | Path) -> str:
+    """A file's SHA-256 in hex; a file that did not change is read once.
 
     Raises:
-        UserError: the file is missing (`where_to_get` is appended), not a checkpoint or unsafe, or does not
-            fit the model key for key and shape for shape.
+        UserError: the file cannot be read.
     """
-    path = _existing(checkpoint, where_to_get)
-    weights = read_weights(path)
-    _check_fit(model.state_dict(), weights, path)
-    model.load_state_dict(weights)
-    return path
+    try:
+        state = Path(path).stat()
+        return _sha256(Path(path), state.st_ino, state.st_size, state.st_mtime_ns)
+    except OSError as err:
+        raise UserError(f"checkpoint {path} cannot be read: {err.strerror or err}") from err
 
 
-def load_body(model: nn.Module, checkpoint: str | Path) -> None:
+@lru_cache(maxsize=256)
+def _sha256(path: Path, *state: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint, where_to_get: str = "") -> Path:
+    """Loads weights into model, strictly, and returns the file they came from.
+
+    checkpoint: a file, or an entry of conf/weights (see `Checkpoint`). Nothing is downloaded here.
+
+    Raises:
+        UserError: the file is missing (`where_to_get` is appended), not the published one, not a checkpoint or
+            unsafe, or does not fit the model key for key and shape for shape.
+    """
+    checkpoint = Checkpoint.of(checkpoint)
+    _load(model, _weights(checkpoint, where_to_get), checkpoint.path)
+    return checkpoint.path
+
+
+def load_body(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint) -> Path:
     """Loads all but the head (`cls_head`), which keeps the weights it has: the start of fine-tuning.
 
     Raises:
         UserError: as load_checkpoint.
     """
-    path = _existing(checkpoint)
-    body = {name: value for name, value in read_weights(path).items() if not name.startswith("cls_head.")}
-    head = {name: value for name, value in model.state_dict().items() if name.startswith("cls_head.")}
-    _check_fit(model.state_dict(), body | head, path)
-    model.load_state_dict(body | head)
+    checkpoint = Checkpoint.of(checkpoint)
+    body = {name: value for name, value in _weights(checkpoint).items() if not name.startswith(HEAD)}
+    head = {name: value for name, value in model.state_dict().items() if name.startswith(HEAD)}
+    _load(model, body, checkpoint.path, kept=head)
+    return checkpoint.path
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """{name: tensor} of a .safetensors or a torch file, without `state_dict` level and `module.` prefix."""
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"checkpoint {path} holds no state_dict of tensors")
-    return {name.removeprefix("module."): value for name, value in content.items()}
+def _weights(checkpoint: Checkpoint, where_to_get: str = "") -> Weights:
+    """{name in the recognizer: tensor} of the checkpoint's file."""
+    if not checkpoint.path.is_file():
+        raise checkpoint.absent(checkpoint.by_hand, where_to_get)
+    checkpoint.check()
+    return converted(read_weights(checkpoint.path), checkpoint.format)
 
 
-def _existing(checkpoint: str | Path, where_to_get: str = "") -> Path:
-    path = locate(checkpoint)
-    if not path.is_file():
-        hint = f"; {where_to_get}" if where_to_get else ""
-        raise UserError(f"checkpoint {path} does not exist{hint}")
-    return path
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as err:
-        raise UserError(f"checkpoint {path} is not a safetensors file: {_first_line(err)}") from err
-
-
-def _read_pickle(path: Path):
-    try:
-        with torch.serialization.safe_globals(_mmengine_globals()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
-        raise UserError(
-            f"checkpoint {path} is refused: it is no plain file of weights, and unpickling it could run code"
-        ) from err
-    except (RuntimeError, EOFError, KeyError, ValueError) as err:
-        raise UserError(f"checkpoint {path} cannot be read: {_first_line(err)}") from err
-
-
-class _Ignored:
-    """Takes the place of mmengine's HistoryBuffer, whose content nobody here reads."""
-
-    def __setstate__(self, state):
-        pass
-
-
-def _no_getattr(*_):
-    """Takes the place of getattr, which mmengine's files mention; the real one could call anything."""
-
-
-def _mmengine_globals() -> list:
-    """What mmengine's own checkpoints pickle besides tensors, harmless as listed here."""
-    rebuild, scalar = np.ndarray((0,)).__reduce__()[0], np.float64(0).__reduce__()[0]
-    renamed = [
-        (function, f"numpy.{core}.multiarray.{name}")
-        for core in ("core", "_core")
-        for function, name in ((rebuild, "_reconstruct"), (scalar, "scalar"))
-    ]
-    dtypes = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")]
-    return [
-        (_no_getattr, "builtins.getattr"),
-        (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
-        *renamed,
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-    ]
-
-
-def _check_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    missing = [name for name in wanted if name not in given]
-    unexpected = [name for name in given if name not in wanted]
-    reshaped = [
-        f"{name} {_shape(given[name])} for {_shape(wanted[name])}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
-    ]
-    faults = [
-        f"{len(names)} {what} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-        if names
-    ]
-    if faults:
-        head = reshaped and not missing and not unexpected and all("cls_head" in name for name in reshaped)
-        advice = "; it was trained for another number of classes: set model.num_classes" if head else ""
-        raise UserError(f"checkpoint {path} does not fit the model: {'; '.join(faults)}{advice}")
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _first_line(err: Exception) -> str:
-    return (str(err) or type(err).__name__).splitlines()[0]
+def _load(model: nn.Module, weights: Weights, path: Path, kept: Weights = MappingProxyType({})) -> None:
+    wanted = model.state_dict()
+    weights = with_counters(wanted, weights) | kept
+    check_fit(wanted, weights, path)
+    model.load_state_dict(weights)

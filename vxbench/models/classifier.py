@@ -9,6 +9,7 @@ from vxbench.errors import UserError
 from vxbench.ranges import above, one_of, whole
 
 RESIZES = ("squash", "crop")
+OUTPUTS = ("logits", "probs")
 
 
 @dataclass(frozen=True)
@@ -48,28 +49,31 @@ def _per_channel(key: str, values: Sequence[float]) -> tuple[float, ...]:
 
 
 class Classifier(nn.Module):
-    """An mmaction2 recognizer in eval mode that takes clips and returns logits.
+    """An mmaction2 recognizer, or any other network, in eval mode, that takes clips and returns logits.
 
-    2D recognizers get (B, T, 3, H, W), 3D ones (B, 1, 3, T, H, W); that difference stays in here.
+    mmaction2's 2D recognizers get (B, T, 3, H, W), its 3D ones (B, 1, 3, T, H, W), other networks the clip as it is;
+    that difference stays in here.
     forward takes float32 clips normalised by input.mean and input.std; `to_clip` makes them.
 
-    key, display: its names in results and in tables. cam_layer: the dotted name of the layer that Grad-CAM
-    reads (`classifier.get_submodule(classifier.cam_layer)`), or None. stages: [{name: [dotted names of modules]}, ...]
-    from the head down, as the sanity check randomises them. attention: {temporal, spatial: patterns of the names of its
-    attention modules}, or None. checkpoint: where the weights came
-    from, None if they are random; checkpoint_digest: their short SHA-256.
+    outputs: `logits`, or `probs` for a network that gives probabilities; None takes the network's attribute of that
+    name, logits where it has none. key, display: its names in results and in
+    tables. cam_layer: the dotted name of the layer that Grad-CAM reads
+    (`classifier.get_submodule(classifier.cam_layer)`), or None. cam_layers: {what it is called: dotted name}, layers
+    that cam_layer may be. stages: [{name: [dotted names of modules]}, ...] from the head down, as the sanity check
+    randomises them. attention: {temporal, spatial: patterns of the names of its attention modules}, or None.
+    checkpoint: the file the weights came from, None if they are random; checkpoint_digest: their short SHA-256.
     """
-
-    outputs = "logits"
 
     def __init__(
         self,
         recognizer: nn.Module,
         num_classes: int,
         input: InputSpec,
+        outputs: str | None = None,
         key: str = "model",
         display: str | None = None,
         cam_layer: str | None = None,
+        cam_layers: Mapping[str, str] | None = None,
         stages: Sequence[Mapping[str, Sequence[str]]] = (),
         attention: Mapping[str, str] | None = None,
         checkpoint: str | None = None,
@@ -82,41 +86,72 @@ class Classifier(nn.Module):
         self.key = key
         self.display = display or key
         self.cam_layer = cam_layer
+        self.cam_layers = dict(cam_layers or {})
         self.stages = stages
         self.attention = attention
         self.checkpoint = checkpoint
         self.checkpoint_digest = checkpoint_digest
-        self.is_2d = type(recognizer).__name__ == "Recognizer2D"
-        self.num_segments = getattr(recognizer.backbone, "num_segments", None)
+        self.outputs = one_of("model.outputs", outputs or getattr(recognizer, "outputs", "logits"), OUTPUTS)
+        self.kind = _kind(recognizer)
+        self.built_for = _built_for(recognizer)
         self._check()
         self.eval()
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Logits (B, K) of clips (B, 3, T, H, W).
+        """Logits, or what `outputs` says, (B, K) of clips (B, 3, T, H, W).
 
         Raises:
-            UserError: T is not the number of segments a TSM network is built for. mmaction2 would not notice
-                and mix the frames of different clips.
+            UserError: T is not the number of frames a TSM network or a TimeSformer is built for (mmaction2 would not
+                notice the former and mix the frames of different clips), or the network's scores are not (B, K).
         """
-        if self.num_segments not in (None, clip.shape[2]):
+        if self.built_for - {clip.shape[2]}:
             raise UserError(
-                f"{self.key} is built for clips of {self.num_segments} frames and got {clip.shape[2]}: "
+                f"{self.key} is built for clips of {max(self.built_for)} frames and got {clip.shape[2]}: "
                 "set model.input.frames"
             )
-        inputs = clip.transpose(1, 2).contiguous() if self.is_2d else clip.unsqueeze(1)
+        scores = self._scores(clip)
+        if scores.shape != (len(clip), self.num_classes):
+            raise UserError(
+                f"{self.key} gives scores {tuple(scores.shape)} of {len(clip)} clips, "
+                f"not {(len(clip), self.num_classes)}: set model.num_classes, or mend the network"
+            )
+        return scores
+
+    def _scores(self, clip: Tensor) -> Tensor:
+        if self.kind == "network":
+            return self.recognizer(clip)
+        inputs = clip.transpose(1, 2).contiguous() if self.kind == "Recognizer2D" else clip.unsqueeze(1)
         return self.recognizer(inputs, mode="tensor", stage="head")
 
     def _check(self) -> None:
         """The parts agree with one another."""
-        segments = {self.num_segments, getattr(self.recognizer.cls_head, "num_segments", None)} - {None}
-        if segments - {self.input.frames}:
+        if self.built_for - {self.input.frames}:
             raise UserError(
-                f"{self.key}: num_segments = {max(segments - {self.input.frames})} "
+                f"{self.key}: the network is built for {max(self.built_for - {self.input.frames})} frames "
                 f"but model.input.frames = {self.input.frames}; they must be equal"
             )
+        step = getattr(getattr(self.recognizer, "backbone", None), "resample_rate", 1)  # of SlowFast's slow pathway
+        if self.input.frames % step:
+            raise UserError(f"{self.key}: model.input.frames = {self.input.frames} is not a multiple of {step}")
         layers = dict(self.named_modules())
-        if self.cam_layer is not None and self.cam_layer not in layers:
-            raise UserError(f"{self.key}: model.cam_layer = {self.cam_layer} is not a layer of the network")
+        named = {"cam_layer": self.cam_layer} if self.cam_layer is not None else {}
+        named |= {f"cam_layers.{name}": layer for name, layer in self.cam_layers.items()}
+        for setting, name in named.items():
+            if name not in layers:
+                raise UserError(f"{self.key}: model.{setting} = {name} is not a layer of the network")
         for name in (name for stage in self.stages for names in stage.values() for name in names):
             if name not in layers:
                 raise UserError(f"{self.key}: model.stages names {name}, which is not a layer of the network")
+
+
+def _kind(recognizer: nn.Module) -> str:
+    """Recognizer2D or Recognizer3D of mmaction2, which need not be imported to tell, or `network`: any other module."""
+    bases = {base.__name__ for base in type(recognizer).__mro__ if base.__module__.startswith("mmaction.")}
+    return next((name for name in ("Recognizer2D", "Recognizer3D") if name in bases), "network")
+
+
+def _built_for(recognizer: nn.Module) -> set[int]:
+    """Frames of the clips that TSM's segments and TimeSformer's time embedding are made for; empty if any will do."""
+    parts = [getattr(recognizer, name, None) for name in ("backbone", "cls_head")]
+    counts = {getattr(part, name, None) for part in parts for name in ("num_segments", "num_frames")}
+    return counts - {None}

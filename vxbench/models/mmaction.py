@@ -57,7 +57,7 @@ def registry():
     import mmaction.models  # noqa: F401  (fills the registry)
     from mmaction.registry import MODELS
 
-    import vxbench.models.narrow_tsm  # noqa: F401
+    import vxbench.models.networks  # noqa: F401  (adds ours)
 
     MMLogger.get_current_instance().setLevel("WARNING")  # init_weights logs a line per parameter
     return MODELS

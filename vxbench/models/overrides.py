@@ -12,11 +12,13 @@ from vxbench.hints import did_you_mean
 def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> None:
     """Every override is a key of the config's node or a parameter of the class the node names.
 
-    Parts whose class is not in the registry `models` (mmcv's layers) are left to the builder.
+    Parts whose class is not in the registry `models` (mmcv's layers) are left to the builder. A part with `_delete_`
+    set takes the node's place, so the node's keys are not known to it.
 
     Raises:
         UserError: names the first override that is neither, with the nearest names.
     """
+    node = {} if overrides.get("_delete_") else node
     kind = overrides.get("type", node.get("type"))
     cls = models.get(kind) if isinstance(kind, str) else None
     if isinstance(kind, str) and cls is None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vxbench.errors import OutOfRange, UserError
 
-ALLOWED_TARGETS = ("vxbench.", "captum.attr.")
+ALLOWED_TARGETS = ("vxbench", "captum.attr")
 GROUPS = ("model", "dataset", "explainer", "metric", "table", "profile", "protocol", "tracker")
 
 
@@ -48,26 +48,57 @@ def check_choices(overrides: list[str]) -> None:
 def build(config: DictConfig, key: str, **extra: Any) -> Any:
     """Instantiates the object that config node `key` describes.
 
+    The config's `allow` adds modules, or single names in them, to the allow-list.
+
     Raises:
-        UserError: a `_target_` outside the allow-list, or a value its class refuses; the message names the key.
+        UserError: a `_target_` outside the allow-list or that cannot be imported, or a value its class refuses; the
+            message names the key.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     node = OmegaConf.select(config, key)
-    for place, target in _targets(node, key):
-        if not target.startswith(ALLOWED_TARGETS):
-            allowed = ", ".join(f"{prefix}*" for prefix in ALLOWED_TARGETS)
-            raise UserError(f"{place}._target_ = {target} is not allowed; allowed: {allowed}")
+    _check_targets(node, key, _allowed(config))
     try:
         return instantiate(node, _convert_="all", **extra)
     except InstantiationException as error:
         cause = error.__cause__
+        if isinstance(cause, ImportError):
+            raise UserError(_unimportable(cause, node, key)) from error
         if isinstance(cause, OutOfRange):
             raise UserError(f"{key}.{cause}") from error
         if isinstance(cause, UserError):
             raise cause from error
         raise UserError(f"{key}: {cause or first_line(error)}") from error
+
+
+def _allowed(config: DictConfig) -> tuple[str, ...]:
+    """Modules and names that a `_target_` may begin with."""
+    given = OmegaConf.select(config, "allow", default=[])
+    if not isinstance(given, list | ListConfig) or not all(
+        isinstance(name, str) and name.strip(". ") for name in given
+    ):
+        raise UserError(f"allow = {given} is not a list of modules, such as allow=[my_nets]")
+    return ALLOWED_TARGETS + tuple(name.rstrip(".") for name in given)
+
+
+def _check_targets(node: Any, key: str, allowed: tuple[str, ...]) -> None:
+    for place, target in _targets(node, key):
+        if not any(target == name or target.startswith(f"{name}.") for name in allowed):
+            listed = ", ".join(f"{name}.*" for name in allowed)
+            raise UserError(
+                f"{place}._target_ = {target} is not allowed; allowed: {listed}; "
+                f"if you trust it: 'allow=[{target.rpartition('.')[0] or target}]'"
+            )
+
+
+def _unimportable(cause: ImportError, node: Any, key: str) -> str:
+    """One line: which `_target_` it is, what its import said, and where Python looks if it found nothing."""
+    place, target = next((pair for pair in _targets(node, key) if f"'{pair[1]}'" in str(cause)), (key, "a target"))
+    reason = cause.__cause__ or cause
+    absent = isinstance(reason, ModuleNotFoundError) and reason.name == target.split(".")[0]
+    hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. python scripts/run.py ..." if absent else ""
+    return f"{place}._target_ = {target} cannot be imported: {first_line(reason)}{hint}"
 
 
 def first_line(error: BaseException) -> str:

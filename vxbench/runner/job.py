@@ -25,6 +25,7 @@ from vxbench.runner.store import Store
 from vxbench.runner.weights import weights_digest
 
 NOT_APPLICABLE = "not_applicable.txt"
+CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on record
 
 
 def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) -> Outcome:
@@ -38,6 +39,7 @@ def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) ->
     check_settings(config)
     job = Job(config, choices)
     outcome = Outcome(job.cell.model, job.cell.dataset, job.cell.explainer, job.cell.id, clips=len(job.refs))
+    outcome.selection = job.dataset.selection
     if not job.store.read_note(NOT_APPLICABLE):
         started = time.monotonic()
         outcome.computed = job.compute_missing(live)
@@ -58,6 +60,7 @@ class Job:
         check_keys(self.metrics)
         self.dataset: VideoDataset = build(config, "dataset")
         self.weights, self.data = weights_digest(config), self.dataset.digest()
+        check_classes(config, self.dataset)
         self.timed = any(metric.measures_time for metric in self.metrics.values())
         machine = hardware(config.device) if self.timed else None
         self.cell = cell_of(config, choices, self.weights, self.data, machine)
@@ -72,6 +75,7 @@ class Job:
         if not total:
             return 0
         self.store.note("config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.cell.identity)))
+        self.store.note(CLIPS, "\n".join(ref.id for ref in self.dataset.clips) + "\n")
         tracker = build(self.config, "tracker")
         tracker.start(self.cell.id, self.cell.identity)
         name = f"{self.cell.model} x {self.cell.dataset} x {self.cell.explainer}"
@@ -144,6 +148,16 @@ def check_keys(metrics: dict[str, Metric]) -> None:
             if key in owner:
                 raise UserError(f"metric.{owner[key]} and metric.{name} both give {key!r}; run them in two cells")
             owner[key] = name
+
+
+def check_classes(config: DictConfig, dataset: VideoDataset) -> None:
+    """Refuses a model with another number of outputs than the data set has classes."""
+    outputs, classes = config.model.num_classes, len(dataset.classes)
+    if outputs != classes:
+        raise UserError(
+            f"model.num_classes = {outputs}, but dataset.labels = {config.dataset.labels} has {classes} classes; "
+            "labels and outputs would not mean the same"
+        )
 
 
 def check_settings(config: DictConfig) -> None:

@@ -9,7 +9,10 @@ FILE = "outcome.json"
 
 @dataclass
 class Outcome:
-    """status: complete | not_applicable | failed (the whole cell; `message` says why)."""
+    """What became of a cell.
+
+    status: complete | not_applicable | failed (the whole cell; `message` says why). selection: which clips these are.
+    """
 
     model: str
     dataset: str
@@ -20,6 +23,7 @@ class Outcome:
     clips: int = 0
     computed: int = 0
     failed_clips: int = 0
+    selection: str = ""
     seconds: float = 0.0
 
     @property

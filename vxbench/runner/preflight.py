@@ -1,44 +1,68 @@
 """What a table needs on disk, checked before its first cell: everything missing is said at once."""
 
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any
+
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from vxbench.errors import UserError
-from vxbench.runner.config import build, conf_dir
+from vxbench.runner.config import build, conf_dir, first_line
 from vxbench.runner.weights import weights_file
+
+DECIDE_FILES = ("model", "dataset", "weights", "scale", "paths")  # a sweep over another key needs no other files
 
 
 def missing_files(key: str, profile: str, overrides: list[str]) -> list[str]:
-    """One line for each data set and checkpoint that table `key` needs and that is not there."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        table = compose("run", [f"+table={key}", f"profile={profile}", *_plain(overrides)], return_hydra_config=True)
-        models = str(table.hydra.sweeper.params.get("model", table.hydra.runtime.choices.model)).split(",")
-        configs = {
-            model: compose("run", [f"+table={key}", f"profile={profile}", f"model={model}", *_plain(overrides)])
-            for model in models
-        }
-    problems = [
-        problem for config in configs.values() for problem in (_dataset(config), _checkpoint(config)) if problem
-    ]
+    """One line for each data set and checkpoint that the cells of table `key` need and that cannot be had.
+
+    With `download=true` among the overrides absent checkpoints are fetched here, before any cell is computed.
+
+    Raises:
+        UserError: the overrides cannot be composed.
+    """
+    try:
+        configs = cells(key, profile, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{key}: {first_line(error)}") from error
+    problems = [*_problems(lambda config: build(config, "dataset"), configs), *_problems(weights_file, configs)]
     return list(dict.fromkeys(problems))
 
 
-def _dataset(config: DictConfig) -> str:
-    try:
-        build(config, "dataset")
-    except UserError as error:
-        return str(error)
-    return ""
+def cells(key: str, profile: str, overrides: list[str]) -> list[DictConfig]:
+    """The configs of table `key`'s cells, one for each combination of what decides which files are needed."""
+    chosen = [f"+table={key}", f"profile={profile}", *(o for o in overrides if not o.startswith("-"))]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        [once] = combinations(chosen, sweeps=())
+        table = compose("run", once, return_hydra_config=True)
+        swept = [f"{name}={value}" for name, value in table.hydra.sweeper.params.items()]
+        own = [override for override in chosen if not override.startswith("hydra")]
+        return [compose("run", job) for job in combinations([*swept, *own], DECIDE_FILES)]
 
 
-def _checkpoint(config: DictConfig) -> str:
-    try:
-        weights_file(config)
-    except UserError as error:
-        return str(error)
-    return ""
+def combinations(overrides: list[str], sweeps: Iterable[str]) -> list[list[str]]:
+    """The overrides of each job, as Hydra's sweeper makes them: a later override of a key takes an earlier one's place.
+
+    sweeps: first words of the keys that are swept; of other sweeps the first value is taken.
+    """
+    values = {}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        name = override.get_key_element()
+        if not override.is_sweep_override():
+            values[name] = [override.input_line]
+            continue
+        every = [f"{name}={value}" for value in override.sweep_string_iterator()]
+        values[name] = every if override.key_or_group.split(".")[0] in sweeps else every[:1]
+    return [list(job) for job in product(*values.values())]
 
 
-def _plain(overrides: list[str]) -> list[str]:
-    """Overrides that a single composition takes: no sweeps, no Hydra settings, not the model."""
-    return [o for o in overrides if not o.startswith(("hydra", "model=", "explainer=", "-")) and "," not in o]
+def _problems(check: Callable[[DictConfig], Any], configs: list[DictConfig]) -> Iterable[str]:
+    for config in configs:
+        try:
+            check(config)
+        except UserError as error:
+            yield str(error)

@@ -20,7 +20,7 @@ def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
     results = Path(config.paths.results)
     key = config.table.key
     cells = [result_of(outcome, results) for outcome in outcomes]
-    table = make_table(key, cells, profile_of(config))
+    table = make_table(key, cells, profile_of(config, outcomes))
     paths = write_table(table, results / "tables")
     print_table(table)
     for model in dict.fromkeys(outcome.model for outcome in outcomes):
@@ -43,14 +43,14 @@ def result_of(outcome: Outcome, results: Path) -> CellResult:
     )
 
 
-def profile_of(config: DictConfig) -> Profile:
+def profile_of(config: DictConfig, outcomes: list[Outcome]) -> Profile:
     """What the table says of how it was made."""
     stc = config.metric.get("stc", {})
     return Profile(
         name=config.profile.name,
         title_line=config.profile.title,
         comparable=config.profile.comparable,
-        settings=settings(config),
+        settings=[*settings(config), *clips_used(outcomes)],
         protocol=config.protocol.name,
         stc_norm=stc.get("norm", "recall"),
         stc_tau=stc.get("tau", 0.5),
@@ -67,6 +67,12 @@ def settings(config: DictConfig) -> list[str]:
         f"explained class: {config.target}; {effort}; seed {config.seed}",
         *([f"fixed by the table: {said}"] if said else []),
     ]
+
+
+def clips_used(outcomes: list[Outcome]) -> list[str]:
+    """Which clips of each data set the table is made of."""
+    said = {(outcome.dataset, outcome.selection) for outcome in outcomes if outcome.selection}
+    return [f"clips of {dataset}: {selection}" for dataset, selection in sorted(said)]
 
 
 def draw(results: Path, key: str, model: str, outcomes: list[Outcome]) -> list[Path]:

@@ -1,37 +1,55 @@
 """Which weights a cell runs with, and where they are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationKeyError
 
 from vxbench.errors import UserError
-from vxbench.models import digest, locate
+from vxbench.models.checkpoints import Checkpoint, digest
+from vxbench.models.fetch import obtain
+from vxbench.ranges import one_of
+
+RANDOM = "model.checkpoint=null gives random weights"
 
 
 def weights_file(config: DictConfig) -> Path | None:
     """The checkpoint of the model on this data set's classes; None for random weights.
 
+    An absent one is taken from `paths.mirror`, and with `download` from the network; see `vxbench.models.fetch`.
+
     Raises:
-        UserError: none is known for them, or the file does not exist.
+        UserError: none is known for them, it cannot be had, or it is not the published one.
+    """
+    checkpoint = chosen(config)
+    if checkpoint is None:
+        return None
+    if isinstance(checkpoint, Mapping):
+        check_entry(config, checkpoint)
+    return obtain(checkpoint, config.paths.get("mirror"), may_download(config), RANDOM)
+
+
+def may_download(config: DictConfig) -> bool:
+    """The key `download`: whether checkpoints may be fetched over the network."""
+    return one_of("download", config.get("download", False), (False, True))
+
+
+def chosen(config: DictConfig) -> str | DictConfig | None:
+    """What model.checkpoint is: a file, an entry of conf/weights, or None.
+
+    Raises:
+        UserError: conf/weights has no entry for the model on the data set's classes.
     """
     try:
-        checkpoint = config.model.checkpoint
         _ = config.model.num_classes
+        return config.model.checkpoint
     except InterpolationKeyError as error:
         known = ", ".join(config.weights) or "none"
         raise UserError(
             f"{config.model.key} has no weights for the classes of {config.dataset.labels} (known: {known}); "
             "give model.checkpoint=<file> or null, and model.num_classes=<number>"
         ) from error
-    if checkpoint is None:
-        return None
-    entry = checkpoint if isinstance(checkpoint, DictConfig) else {"file": checkpoint}
-    path = locate(entry["file"])
-    if not path.is_file():
-        source = f" ({entry['source']})" if "source" in entry else ""
-        raise UserError(f"{path} does not exist{source}; put it there, or model.checkpoint=null for random weights")
-    return path
 
 
 def weights_digest(config: DictConfig) -> str:
@@ -42,3 +60,13 @@ def weights_digest(config: DictConfig) -> str:
     """
     path = weights_file(config)
     return f"random-{config.model.seed}" if path is None else digest(path)
+
+
+def check_entry(config: DictConfig, entry: Mapping) -> None:
+    """Refuses an entry for another number of classes than the model has, before its file is fetched and read."""
+    checkpoint, classes = Checkpoint.of(entry), config.model.num_classes
+    if checkpoint.num_classes not in (None, classes):
+        raise UserError(
+            f"checkpoint {checkpoint.path} holds {checkpoint.num_classes} classes, the data set "
+            f"{config.dataset.labels} has {classes} (model.num_classes)"
+        )

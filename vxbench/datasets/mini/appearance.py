@@ -8,6 +8,7 @@ import numpy as np
 from vxbench.datasets.mini.exact import draw
 
 TEXTURE = (336, 448)  # height, width of a background; the frame shows a moving window of it
+Sprite = tuple[np.ndarray, np.ndarray]  # picture (h, w) uint32 and mask (h, w) bool
 WINDOWS = (300, 400)  # widths, in pixels of the background, that the 320 columns of a frame may show
 
 
@@ -20,6 +21,13 @@ def packed(rgb: np.ndarray) -> np.ndarray:
 def unpacked(picture: np.ndarray) -> np.ndarray:
     """(..., w) uint32 -> (..., w, 3) uint8 RGB."""
     return np.ascontiguousarray(picture).view(np.uint8).reshape(*picture.shape, 4)[..., :3]
+
+
+def paste(frame: np.ndarray, sprite: Sprite, x: int, y: int) -> None:
+    """Put a sprite, with its upper left corner at x, y, into a frame that holds it whole."""
+    picture, mask = sprite
+    place = frame[y : y + mask.shape[0], x : x + mask.shape[1]]
+    np.copyto(place, picture, where=mask)
 
 
 def background(random) -> np.ndarray:
@@ -70,10 +78,16 @@ def seen_through(texture: np.ndarray, left: int, top: int, width: int) -> np.nda
     """The window of the background as a frame, (240, 320) uint32; the nearest pixel is taken."""
     columns = left + np.arange(320) * width // 320
     rows = top + np.arange(240) * width // 320
-    return texture[rows[:, None], columns]
+    return texture[rows].take(columns, axis=1)
 
 
-def actor(random, half_width: int, half_height: int) -> tuple[np.ndarray, np.ndarray]:
+def view(texture: np.ndarray, left: int, top: int, height: int, width: int, step: int) -> np.ndarray:
+    """(height, width) pixels of the background from left, top on, `step` / 1024 pixels apart; the nearest below."""
+    rows, columns = (np.arange(n) * step // 1024 for n in (height, width))
+    return texture[top + rows].take(left + columns, axis=1)
+
+
+def actor(random, half_width: int, half_height: int) -> Sprite:
     """An ellipse with a dark rim, checked or ringed in red, orange and yellow: picture and mask."""
     y, x = np.mgrid[-half_height : half_height + 1, -half_width : half_width + 1]
     radius = (x * half_height) ** 2 + (y * half_width) ** 2  # of 0 .. (half_width * half_height)^2
@@ -89,7 +103,7 @@ def actor(random, half_width: int, half_height: int) -> tuple[np.ndarray, np.nda
     return packed(colours), radius <= edge
 
 
-def distractor(random) -> tuple[np.ndarray, np.ndarray]:
+def distractor(random) -> Sprite:
     """A square, a diamond, a cross or a triangle in blue, green or violet: picture and mask."""
     half = draw(random, 18, 30)
     y, x = np.mgrid[-half : half + 1, -half : half + 1]

@@ -1,4 +1,4 @@
-"""`python scripts/make_mini.py`: makes the mini data set and says what it made."""
+"""`python scripts/make_mini.py`: makes the mini data and says what it made."""
 
 import argparse
 import json
@@ -7,17 +7,18 @@ import time
 from pathlib import Path
 
 from vxbench.datasets.mini.generate import MANIFEST, generate
-from vxbench.datasets.mini.motion import CLASSES
+from vxbench.datasets.mini.plan import DATA_SETS
 from vxbench.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
     formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description="Generate the mini data set.", formatter_class=formatter)
+    parser = argparse.ArgumentParser(description="Generate the mini data.", formatter_class=formatter)
     parser.add_argument("--root", type=Path, default=Path("data/mini"), help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything drawn by lot")
-    parser.add_argument("--train-per-class", type=int, default=60, help="training clips of each class")
-    parser.add_argument("--test-per-class", type=int, default=10, help="test clips of each class")
+    parser.add_argument("--train-per-class", type=int, default=60, help="training clips of each class (verb, noun)")
+    parser.add_argument("--test-per-class", type=int, default=10, help="test clips of each class (verb, noun)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", default=DATA_SETS, help="data sets to make")
     parser.add_argument("--processes", type=int, default=2, help="processes that render and encode")
     return parser
 
@@ -36,8 +37,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _report(root: Path, made: bool, seconds: float) -> None:
     manifest = json.loads((root / MANIFEST).read_text())
-    plan, sizes = manifest["plan"], manifest["bytes"].values()
+    plan = manifest["plan"]
     print(f"{root}: " + (f"made in {seconds:.1f} s" if made else "complete already, nothing to do"))
-    per_class = f"{plan['train_per_class']} training and {plan['test_per_class']} test clips each"
-    print(f"{len(CLASSES)} classes, {per_class}, {sum(sizes) / 1e6:.0f} MB")
-    print(f"seed {plan['seed']}, version {plan['version']}, digest {manifest['digest'][:12]}")
+    print(f"{plan['train_per_class']} training and {plan['test_per_class']} test clips of each class")
+    for name, digest in manifest["digests"].items():
+        sizes = [size for path, size in manifest["bytes"].items() if path.startswith(name)]
+        print(f"{name}: {sum(sizes) / 1e6:.0f} MB, digest {digest[:12]}")
+    print(f"seed {plan['seed']}, version {plan['version']}")

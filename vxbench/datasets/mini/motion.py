@@ -5,6 +5,9 @@ ring's centre) and which way it goes. At the time fractions (t + 1/2) / n the ei
 places in another order: a frame drawn at random, or a set of frames without its order, is distributed alike
 in all of them. The number of frames is odd, so that the centres of 8 or 16 equal segments, too, are their own
 mirror image in time (of an even number some fall between two frames, and rounding tells the ways apart).
+
+Two more classes, which UCF101 has and UCF101-24 has not, swing to and fro on an arc of half the ring, once or twice,
+around a direction that is uniform over the ring: any frame of theirs, too, has the actor anywhere on the ring alike.
 """
 
 from dataclasses import dataclass
@@ -21,7 +24,10 @@ MARGIN = 2  # pixels between an actor and the border
 
 STARTS = {"East": 0.0, "South": 0.25, "West": 0.5, "North": 0.75}  # turns, clockwise on the screen
 WAYS = {"Clockwise": 1, "Counterclockwise": -1}
-CLASSES = sorted(f"{way}From{start}" for way in WAYS for start in STARTS)
+TURNS = sorted(f"{way}From{start}" for way in WAYS for start in STARTS)
+SWINGS = {"SwingOnce": 1, "SwingTwice": 2}  # times to and fro
+ARC = 0.25  # turns, a swing reaches as far on either side
+CLASSES = sorted([*TURNS, *SWINGS])
 
 
 @dataclass(frozen=True)
@@ -69,15 +75,23 @@ def starting_turn(random) -> float:
     return JITTER * (2 * fraction(random) - 1)
 
 
-def one_turn(random, name: str, ring: Ring, jitter: float, n: int) -> np.ndarray:
+def angles(name: str, jitter: float, n: int) -> np.ndarray:
+    """Where on the ring the actor is, (n,) turns. A swing's place and phase are its jitter, widened to a whole turn."""
+    u = moments(n)
+    if name in SWINGS:
+        middle = jitter / JITTER
+        return middle / 2 + ARC * cosine(SWINGS[name] * u + 64 * middle)
+    way, start = name.split("From")
+    return STARTS[start] + jitter + WAYS[way] * u
+
+
+def on_ring(random, name: str, ring: Ring, jitter: float, n: int) -> np.ndarray:
     """Centre of the actor in each of n frames of class `name`, (n, 2) whole pixels x, y.
 
     The radius swings by up to WOBBLE pixels, a whole number of times and from a random phase, which looks
     the same forwards and backwards.
     """
-    way, start = name.split("From")
-    u = moments(n)
-    angle = STARTS[start] + jitter + WAYS[way] * u
+    u, angle = moments(n), angles(name, jitter, n)
     swing = draw(random, 0, WOBBLE) * cosine(draw(random, 1, 3) * u + fraction(random))
     radius = ring.radius + swing
     return nearest(np.stack([ring.x + radius * cosine(angle), ring.y + radius * sine(angle)], axis=1))

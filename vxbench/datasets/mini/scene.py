@@ -7,9 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from vxbench.datasets.mini import appearance, motion
+from vxbench.datasets.mini.appearance import Sprite, paste
 from vxbench.datasets.mini.exact import draw, nearest, stream
-
-Sprite = tuple[np.ndarray, np.ndarray]  # picture and mask
 
 
 @dataclass
@@ -25,10 +24,7 @@ class Mover:
         return cls(sprite, centres - (width // 2, height // 2))
 
     def paint(self, frame: np.ndarray, t: int) -> None:
-        picture, mask = self.sprite
-        x, y = self.corners[t]
-        place = frame[y : y + mask.shape[0], x : x + mask.shape[1]]
-        np.copyto(place, picture, where=mask)
+        paste(frame, self.sprite, *self.corners[t])
 
     def boxes(self) -> np.ndarray:
         """(n, 4) x, y, w, h. The sprite touches all four sides of its mask, so this is tight."""
@@ -77,7 +73,7 @@ def _background(seed: int, group: int) -> np.ndarray:
 
 def _actor(random, name: str, ring: motion.Ring, jitter: float, n: int) -> Mover:
     sprite = appearance.actor(random, ring.half_width, ring.half_height)
-    return Mover.along(sprite, motion.one_turn(random, name, ring, jitter, n))
+    return Mover.along(sprite, motion.on_ring(random, name, ring, jitter, n))
 
 
 def _distractor(random, n: int) -> Mover:

@@ -1,66 +1,76 @@
-"""Writes clips, split lists and annotation as UCF101 and UCF101-24 are published."""
+"""Encoded videos, pictures and text files, as data sets are published."""
 
-import pickle
-from collections.abc import Iterable
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-VIDEOS = Path("ucf101/videos")
-LISTS = Path("ucf101/ucfTrainTestlist")
-ANNOTATION = Path("ucf101_24/annotations/pyannot.pkl")
-TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
+from vxbench.datasets.mini.appearance import unpacked
 
-FPS = 25
-QUANTISER = 4  # of 1 (best) .. 31
+MPEG4 = {"qmin": "4", "qmax": "4", "bf": "0", "g": "60"}
+H264 = {"crf": "29", "bf": "2", "x264-params": "b-adapt=0:scenecut=0", "g": "60"}
+JPEG_QUALITY = 80  # of 100
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
-    """Frames (240, 320) uint32 as Xvid-tagged MPEG-4 in AVI, without B-frames as the files of UCF101 are."""
+def write_xvid(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Frames (h, w) uint32 as Xvid-tagged MPEG-4 in AVI, 25 fps, without B-frames as the files of UCF101 are."""
+    _encode(path, frames, "avi", "mpeg4", Fraction(25), MPEG4, tag="XVID")
+
+
+def write_h264(path: Path, frames: Iterable[np.ndarray], fps: Fraction, preset: str) -> None:
+    """Frames (h, w) uint32, h and w even, as H.264 in MP4, with B-frames as the files of YouTube and cameras.
+
+    preset: of x264, from fast and large to slow and small.
+    """
+    _encode(path, frames, "mp4", "libx264", fps, {**H264, "preset": preset})
+
+
+def _encode(
+    path: Path, frames: Iterable[np.ndarray], container: str, codec: str, fps: Fraction, options: dict, tag: str = ""
+) -> None:
     import av
 
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=FPS)
-        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
-        video.codec_context.codec_tag = "XVID"
-        video.codec_context.options = {"qmin": str(QUANTISER), "qmax": str(QUANTISER), "bf": "0", "g": "60"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format=container) as file:
+        video = file.add_stream(codec, rate=fps)
+        video.pix_fmt, video.codec_context.options = "yuv420p", options
         video.codec_context.thread_count = 1
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(frame.view(np.uint8).reshape(240, 320, 4), format="rgba")
-            container.mux(video.encode(picture))
-        container.mux(video.encode())
+        if tag:
+            video.codec_context.codec_tag = tag
+        for t, frame in enumerate(frames):
+            if t == 0:
+                video.height, video.width = frame.shape
+            pixels = np.ascontiguousarray(frame).view(np.uint8).reshape(*frame.shape, 4)
+            file.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+        file.mux(video.encode())
 
 
-def write_lists(root: Path, classes: list[str], train: list[str], test: list[str]) -> None:
-    """classInd (from 1), trainlist with that label and testlist without, of clips '<Class>/<name>'."""
-    number = {name: i for i, name in enumerate(classes, start=1)}
-    write_lines(root / LISTS / "classInd.txt", [f"{i} {name}" for name, i in number.items()])
-    labelled = [f"{clip}.avi {number[clip.split('/')[0]]}" for clip in train]
-    write_lines(root / LISTS / "trainlist01.txt", labelled)
-    write_lines(root / LISTS / "testlist01.txt", [f"{clip}.avi" for clip in test])
-    write_lines(root / TEST_LIST, test)
+def write_jpegs(folder: Path, frames: Iterable[np.ndarray], pattern: str) -> None:
+    """Frames (h, w) uint32 as numbered pictures, from 1 on; `pattern` makes the name from the number."""
+    import cv2
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames, start=1):
+        bgr = np.ascontiguousarray(unpacked(frame)[..., ::-1])
+        cv2.imwrite(str(folder / (pattern % number)), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
 
-def write_lines(path: Path, lines: list[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def annotation(label: int, n: int, tubes: list[tuple[int, int, np.ndarray]]) -> dict:
-    """The entry of one video. Numbers have the smallest type that holds them, arrays are in Fortran order."""
-    entries = [
-        {
-            "label": label,
-            "ef": ef,
-            "boxes": np.asfortranarray(boxes.astype(np.min_scalar_type(boxes.max()))),
-            "sf": sf,
-        }
-        for sf, ef, boxes in tubes
-    ]
-    return {"annotations": entries, "numf": np.min_scalar_type(n).type(n), "label": label}
-
-
-def write_annotation(path: Path, entries: dict[str, dict]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        pickle.dump(entries, file, protocol=3)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([columns, *rows])
+
+
+def digest_of(frames: Iterable[np.ndarray], boxes: Iterable[np.ndarray] = ()) -> str:
+    """sha256 over drawn frames (RGB) and boxes: equal on every machine."""
+    parts = [unpacked(frame).tobytes() for frame in frames] + [box.astype("<i4").tobytes() for box in boxes]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,7 +1,4 @@
-"""A TSM ResNet of any width: mmaction2's ResNetTSM is fixed at 64 channels.
-
-Imported by vxbench.models.mmaction.registry, after mmaction2.
-"""
+"""A TSM ResNet of any width: mmaction2's ResNetTSM is fixed at 64 channels."""
 
 from mmaction.models.backbones.resnet import make_res_layer
 from mmaction.models.backbones.resnet_tsm import ResNetTSM

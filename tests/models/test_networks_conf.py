@@ -1,0 +1,123 @@
+"""What the configurations of R(2+1)D and R3D promise: input, statistics, place in the tables, weights."""
+
+from pathlib import PurePosixPath
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from vxbench.models.convert import FORMATS
+
+AOSA_MEAN, AOSA_STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
+STEP_MEAN, STEP_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+
+
+@pytest.fixture
+def composed(conf_dir):
+    """composed(model, scale, labels): the model's config and its checkpoint's entry, as scripts/run.py has them."""
+
+    def of(model, scale, labels="kinetics400"):
+        choices = [f"model={model}", f"profile={scale}", f"dataset.labels={labels}"]
+        with initialize_config_dir(str(conf_dir), version_base="1.3"):
+            return compose("run", choices)
+
+    return of
+
+
+@pytest.fixture
+def built(composed):
+    def of(model, scale, classes=5):
+        config = composed(model, scale).model
+        config.update(checkpoint=None, num_classes=classes)
+        return instantiate(config)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("model", "resize", "sampling", "mean", "std"),
+    [
+        ("r2plus1d", "squash", "last", STEP_MEAN, STEP_STD),
+        ("r3d", "crop", "window", AOSA_MEAN, AOSA_STD),
+        ("r2plus1d_50", "crop", "window", AOSA_MEAN, AOSA_STD),
+    ],
+)
+def test_clips_are_those_of_the_papers(model, resize, sampling, mean, std, composed):
+    spec = composed(model, "paper").model.input
+    assert (spec.frames, spec.height, spec.width, spec.interval) == (16, 112, 112, 1)
+    assert (spec.resize, spec.sampling) == (resize, sampling)
+    assert spec.short_side == (112 if resize == "crop" else None)
+    assert list(spec.mean) == pytest.approx([255 * value for value in mean], rel=1e-9)
+    assert list(spec.std) == pytest.approx([255 * value for value in std], rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_all_r2plus1d_have_one_place_in_the_tables(scale, composed):
+    configs = [composed(model, scale).model for model in ("r2plus1d", "r2plus1d_34", "r2plus1d_50")]
+    assert {config.key for config in configs} == {"r2plus1d"}
+    assert len({config.display for config in configs}) == 3
+
+
+def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists(built):
+    """Of R2Plus1D_18_Weights.KINETICS400_V1."""
+    classifier = built("r2plus1d", "paper", classes=400)
+    assert sum(parameter.numel() for parameter in classifier.parameters()) == 31_505_325
+
+
+@pytest.mark.parametrize("model", ["r2plus1d", "r2plus1d_50", "r3d"])
+def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model, built):
+    """At 64 of the 112 pixels, which any of these networks takes, to save time."""
+    classifier = built(model, "paper")
+    clip = torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    logits = classifier(clip)
+    (gradient,) = torch.autograd.grad(logits[0, 0], clip)
+    assert logits.shape == (1, 5)
+    assert (gradient.abs().amax(dim=(1, 3, 4)) > 0).all()
+    assert getattr(classifier.recognizer.cls_head, "dropout", None) is None
+
+
+def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps(built):
+    classifier = built("r3d", "mini")
+    outputs = []
+    hook = classifier.get_submodule(classifier.cam_layer).register_forward_hook(lambda *call: outputs.append(call[-1]))
+    classifier(torch.zeros(1, 3, 8, 64, 64))
+    hook.remove()
+    assert outputs[0].shape == (1, 64, 2, 4, 4)
+    assert sum(parameter.numel() for parameter in classifier.parameters()) <= 250_000
+
+
+def entries(conf_dir):
+    """(name, entry) of all weights, `<scale>/<model>.<class list>`."""
+    for path in sorted((conf_dir / "weights").glob("*/*.yaml")):
+        for labels, entry in OmegaConf.load(path).items():
+            if labels != "defaults":
+                yield f"{path.parent.name}/{path.stem}.{labels}", OmegaConf.to_container(entry, resolve=False)
+
+
+def test_entries_of_weights_are_whole(conf_dir):
+    for name, entry in entries(conf_dir):
+        assert isinstance(entry["num_classes"], int), name
+        assert entry.get("format", "mmaction2") in FORMATS, name
+        assert name.startswith("mini/") or entry["source"], name
+        if "url" in entry:
+            url = PurePosixPath(entry["url"])
+            assert PurePosixPath(entry["file"]).name == url.name, name
+            assert entry["licence"], name
+            assert str(entry["sha256"]) in url.stem, name  # as its publishers write it into the name
+
+
+PAIRS = {  # of the 14 tables; UCF101-24 in AOSA's are explained by the networks of ucf101
+    "r2plus1d": {"ucf101_24": (8, 24), "epic_object": (6, 20), "epic_action": (6, 20)},
+    "r2plus1d_50": {"ucf101": (10, 101), "kinetics700": (8, 700)},
+    "r3d": {"ucf101": (10, 101), "kinetics700": (8, 700)},
+}
+
+
+@pytest.mark.parametrize(("model", "labels"), [(model, labels) for model in PAIRS for labels in PAIRS[model]])
+def test_every_pair_of_the_tables_has_weights_of_its_classes(model, labels, composed):
+    for scale, classes in zip(("mini", "paper"), PAIRS[model][labels], strict=True):
+        config = composed(model, scale, labels)
+        assert config.model.num_classes == classes
+        assert config.model.checkpoint.file.endswith((".pth", ".safetensors"))

@@ -1,0 +1,131 @@
+"""conf/train.yaml: every model with every data set and recipe, and what its keys say of each other."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError
+
+from vxbench.errors import UserError
+from vxbench.models.checkpoints import locate
+from vxbench.models.training.augment import Augmentation
+from vxbench.models.training.fit import Fit
+from vxbench.models.training.train import check_settings, classifier_for, export_path, settings
+from vxbench.runner.config import build, options
+
+MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
+OWN = ["model.network._target_=torch.nn.Identity"]
+
+
+@pytest.fixture(scope="module")
+def composed(conf_dir):
+    """composed(*overrides): conf/train.yaml."""
+    with initialize_config_dir(str(conf_dir), version_base="1.3"):
+        yield lambda *overrides: compose("train", overrides=list(overrides))
+
+
+def resolved(node: DictConfig) -> dict:
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+
+
+@pytest.fixture(scope="module", params=["mini", "paper"])
+def profile(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def datasets(profile, composed) -> dict[str, DictConfig]:
+    """{name: its node}: groups do not hang on one another, so each is composed once and put beside every model."""
+    return {name: composed(f"profile={profile}", f"dataset={name}").dataset for name in DATASETS}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_composes_with_every_data_set(profile, model, datasets, composed):
+    cfg = composed(f"profile={profile}", f"model={model}", *(OWN if model == "custom" else ()))
+    for dataset in datasets.values():
+        cfg.dataset = dataset
+        cfg = composed(
+            f"profile={profile}", f"model={model}", f"dataset={dataset}", *(OWN if model == "custom" else ())
+        )
+        given = resolved(cfg.dataset)
+        assert given["frames"] == cfg.model.input.frames
+        assert given.get("per_class") is None  # training takes all there are
+        assert settings(cfg)["dataset.labels"] == given["labels"]
+        assert cfg.scale.name == profile
+        entry = cfg.weights.get(cfg.dataset.labels, {})
+        if entry.get("file", "").endswith(".safetensors"):
+            assert export_path(cfg) == locate(entry.file)
+        else:  # no weights are known, or they are a published file
+            with pytest.raises(UserError, match="export"):
+                export_path(cfg)
+
+
+def test_a_pair_without_an_entry_asks_for_a_file_in_one_line(composed):
+    cfg = composed("model=tsm", "dataset=kinetics700")
+    with pytest.raises(InterpolationKeyError):
+        _ = cfg.export
+    with pytest.raises(UserError, match=r"no entry for tsm on the classes of kinetics700.*export=<file>") as error:
+        export_path(cfg)
+    assert "\n" not in str(error.value)
+    given = composed("model=tsm", "dataset=kinetics700", "export=here.safetensors")
+    assert export_path(given).name == "here.safetensors"
+
+
+def test_the_data_set_gives_the_number_of_classes(composed):
+    classifier = classifier_for(composed("model=tsm", "dataset=kinetics700"), classes=7)
+    assert classifier.num_classes == 7
+    assert classifier.checkpoint is None
+
+
+def test_a_body_is_taken_from_an_entry_of_the_weights(composed):
+    plain = classifier_for(composed("model=tsm"), classes=8).recognizer.state_dict()
+    for init in ("ucf101_24", "pkg:mini_tsm.safetensors"):
+        begun = classifier_for(composed("model=tsm", f"init={init}"), classes=8).recognizer.state_dict()
+        same = {name for name in plain if plain[name].equal(begun[name]) and plain[name].ndim > 1}
+        assert same == {"cls_head.fc_cls.weight"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_whole(name, composed, tmp_path):
+    cfg = composed(f"recipe={name}")
+    recipe = resolved(cfg.recipe)
+    assert recipe["name"] == name
+    assert isinstance(build(cfg, "recipe.augmentation"), Augmentation)
+    Fit(tmp_path, *(recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")))
+
+
+def test_step_s_recipe_is_the_paper_s(composed):
+    recipe = resolved(composed("recipe=step").recipe)
+    assert (recipe["epochs"], recipe["optimizer"]["lr"]) == (40, 1e-4)
+    assert resolved(composed("recipe=step_epic").recipe)["optimizer"] == {"type": "SGD", "lr": 1e-2, "momentum": 0.9}
+    model = resolved(composed("profile=paper", "model=r2plus1d", "dataset=epic_object").model.input)
+    assert model["frames"] == 16
+
+
+def test_mini_clips_are_not_mirrored(composed):
+    assert not composed("recipe=mini").recipe.augmentation.flip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("amp=fp16", "amp = fp16 needs a GPU"),
+        ("amp=fp8", "amp = fp8 is not one of False, fp16, bf16"),
+        ("device=gpu", "device = gpu"),
+        ("recipe.epochs=0", "recipe.epochs = 0"),
+        ("recipe.label_smoothing=2", "recipe.label_smoothing = 2"),
+        ("workers=-1", "workers = -1"),
+        ("test_controls=[backwards]", "control = backwards is not one of None, shuffled, still, background"),
+        ("dataset=ucf101 control=background", "background is a control of the mini UCF101-24, not of ucf101"),
+        ("scale=paper", "scale = paper does not go with profile = mini"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_once(change, message, composed):
+    with pytest.raises(UserError, match=message):
+        check_settings(composed(*change.split()))
+
+
+def test_what_decides_no_weight_does_not_hinder_resuming(composed):
+    plain = settings(composed())
+    assert settings(composed("workers=3", "paths.cache=/tmp/x", "model.display=X", "resume=true")) == plain
+    for change in ("seed=1", "recipe.optimizer.lr=1", "model.input.frames=4", "dataset.seed=3", "control=still"):
+        assert settings(composed(change)) != plain, change

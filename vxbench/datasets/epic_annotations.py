@@ -1,0 +1,168 @@
+"""The tables of EPIC-KITCHENS-55 and the lists of segments that STEP's authors published, as plain values.
+
+Three clocks count frames there. Actions count the official JPEGs, from 1: they are 60 a second, whatever the video's
+own rate. A video file has its own frames. Objects count those where they are 59.94 a second, and else run one frame
+ahead of the JPEGs. Here a frame is an official JPEG counted from 0, and a segment is start <= t < stop, with
+`stop_frame` inside it, as the authors of STEP have it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vxbench.datasets.epic_boxes import Box, literal, parse_boxes
+from vxbench.errors import UserError
+from vxbench.ranges import one_of
+
+RATE = 60  # official JPEGs per second
+OBJECT_FRAMES = ("converted", "as_written")
+
+
+@dataclass(frozen=True)
+class Video:
+    """width, height: pixels of the original video, which boxes are measured in. frames: its length at RATE."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The frames start <= t < stop of a video, and the word that names their class.
+
+    action: the frames of the action, as start and stop. noun_class: the official class of the action's object.
+    boxes: labelled frame -> boxes of that object. label: index of the word among a data set's classes.
+    """
+
+    uid: int
+    video: str
+    word: str
+    start: int
+    stop: int
+    action: tuple[int, int]
+    noun_class: int = -1
+    boxes: Mapping[int, list[Box]] = field(default_factory=dict)
+    label: int = -1
+
+    @property
+    def id(self) -> str:
+        return f"{self.word}/{self.video}_{self.uid}"
+
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Between frames and those of a file. pace: frames for each frame of the file; 1 for the official JPEGs."""
+
+    pace: float = 1.0
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """The file's frames that show the frames start <= t < stop; at least one."""
+        first, last = (int(np.ceil(round(t / self.pace, 6))) for t in (start, stop))
+        return first, max(first + 1, last)
+
+    def frames(self, indices: np.ndarray) -> np.ndarray:
+        """The frame that each of the file's frames shows."""
+        return np.floor(np.round(indices * self.pace, 6)).astype(np.int64)
+
+
+def read_videos(path: Path) -> dict[str, Video]:
+    """Every video of EPIC_video_info.csv."""
+    table = read_table(path, {"video": str, "resolution": str, "duration": float, "fps": float})
+    sizes = table.resolution.str.extract(r"^(\d+)x(\d+)$")
+    wrong = table[sizes.isna().any(axis=1) | ~table.fps.between(1, 1000)]
+    if len(wrong):
+        raise UserError(f"{path}, line {wrong.index[0] + 2}: no resolution like 1920x1080, or no frame rate")
+    columns = (sizes[0].astype(int), sizes[1].astype(int), table.fps, (table.duration * RATE).astype(int))
+    return dict(zip(table.video, map(Video, *columns), strict=True))
+
+
+def read_actions(path: Path, column: str) -> list[Segment]:
+    """Every action of EPIC_train_action_labels.csv; its word is what `column`, verb or noun, says."""
+    columns = {"uid": int, "video_id": str, column: str, "start_frame": int, "stop_frame": int, "noun_class": int}
+    return [action_segment(*row) for row in rows_of(read_table(path, columns), columns)]
+
+
+def action_segment(uid: int, video: str, word: str, start_frame: int, stop_frame: int, noun_class: int = -1) -> Segment:
+    """The segment of an action, from frames as the tables have them."""
+    span = max(start_frame - 1, 0), stop_frame
+    return Segment(uid, video, word, *span, action=span, noun_class=noun_class)
+
+
+def read_noun_classes(path: Path) -> dict[str, int]:
+    """Noun as narrated -> its official class, from EPIC_noun_classes.csv."""
+    columns = {"noun_id": int, "nouns": str}
+    found = {}
+    for line, (number, cell) in enumerate(rows_of(read_table(path, columns), columns), start=2):
+        nouns = literal(cell, f"{path}, line {line}")
+        found.update(dict.fromkeys(map(str, nouns if isinstance(nouns, list) else [nouns]), number))
+    return found
+
+
+class ObjectTable:
+    """EPIC_train_object_labels.csv, rows without a box left out. rule: see `action_frames`.
+
+    Raises:
+        UserError: the file cannot be read as that table.
+    """
+
+    def __init__(self, path: Path, videos: Mapping[str, Video], rule: str = "converted"):
+        columns = {"noun_class": int, "video_id": str, "frame": int, "bounding_boxes": str}
+        table = read_table(path, columns)
+        table = table[table.bounding_boxes.str.contains("(", regex=False)]
+        fps = table.video_id.map({name: video.fps for name, video in videos.items()}).to_numpy(dtype=float)
+        table = table.assign(frame=action_frames(table.frame.to_numpy(), fps, rule)).sort_values("frame", kind="stable")
+        self._path, self._lines = path, table.index.to_numpy() + 2
+        self._frames, self._cells = table.frame.to_numpy(), table.bounding_boxes.to_numpy(dtype=object)
+        self._places = table.groupby(["video_id", "noun_class"]).indices
+
+    def boxes(self, segment: Segment) -> dict[int, list[Box]]:
+        """Labelled frame -> boxes of a segment's object within the segment.
+
+        Raises:
+            UserError: a cell is not a list of boxes.
+        """
+        rows = self._places.get((segment.video, segment.noun_class), np.zeros(0, dtype=np.int64))
+        first, last = np.searchsorted(self._frames[rows], (segment.start, segment.stop))
+        found: dict[int, list[Box]] = {}
+        for row in rows[first:last].tolist():
+            boxes = parse_boxes(self._cells[row], f"{self._path}, line {self._lines[row]}")
+            found.setdefault(int(self._frames[row]), []).extend(boxes)
+        return found
+
+
+def action_frames(written: np.ndarray, fps: np.ndarray, rule: str = "converted") -> np.ndarray:
+    """Frames of object labels, from 1 on the clock of the objects, as frames from 0 on that of the actions.
+
+    `converted`: as the official correspondence file has them, (object - 1) 1.001 + 1 at 59.94 frames per second; at
+    other rates it has object - 1 or object - 2, of which this is the first. `as_written`: object, as STEP's release.
+    """
+    if one_of("object_frames", rule, OBJECT_FRAMES) == "as_written":
+        return np.asarray(written) - 1
+    own = np.abs(fps - RATE) < 1
+    return np.where(own, np.rint((written - 1) * RATE / np.where(own, fps, RATE)), written - 2).astype(np.int64)
+
+
+def read_table(path: Path, columns: dict[str, type]) -> pd.DataFrame:
+    """The columns of a CSV file, in these types.
+
+    Raises:
+        UserError: it cannot be read as that.
+    """
+    try:
+        return pd.read_csv(path, usecols=list(columns), dtype=columns, keep_default_na=False)
+    except (ValueError, OverflowError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}; get it anew") from error
+
+
+def rows_of(table: pd.DataFrame, columns: Iterable[str]) -> Iterator[tuple]:
+    """The rows of these columns, in this order, as Python's own numbers and texts."""
+    return zip(*(table[column].tolist() for column in columns), strict=True)

@@ -1,0 +1,115 @@
+"""UCF101: 13320 videos of 101 classes, with the official splits. No boxes.
+
+Layout below `root`, as published: the videos in ucf101/ (see VIDEOS) and ucf101/ucfTrainTestlist/{classInd,trainlist0N,
+testlist0N}.txt, N = fold. The mini data set has the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vxbench.datasets.base import ClipRef, VideoDataset
+from vxbench.datasets.decode import read_header
+from vxbench.datasets.draw import draw, told
+from vxbench.datasets.files import as_list, digest_of, located
+from vxbench.datasets.media import Library, frame_numbers
+from vxbench.datasets.ucf_lists import (
+    CLASS_INDEX,
+    LISTS,
+    VIDEOS,
+    class_of,
+    list_part,
+    read_classes,
+    read_labelled,
+    videos_part,
+)
+from vxbench.errors import UserError
+from vxbench.ranges import one_of, whole
+
+SPLITS = ("test", "train")
+LABELS = ("ucf101",)
+WINDOWS = ("first", "all")
+
+
+class UCF101(VideoDataset):
+    """Clips of one official split.
+
+    fold: 1, 2 or 3, the official partition. split: `test` or `train` of it.
+    per_class: videos of each class, drawn by `seed`; None for all.
+    windows: `first`: each video is one clip, sampled as `sampling` says. `all`: each video is cut into windows of
+    `frames` frames `interval` apart, one after the other, and each window is a clip "<Class>/<name>#<k>", k from 0; the
+    last may be shorter, which sampling=window starts over (SlidingWindow and LoopPadding of
+    kenshohara/3D-ResNets-PyTorch, whose loader AOSA's release uses). `all` opens every video once to learn its length;
+    one that cannot be opened keeps its window 0, which then fails when it is loaded.
+    videos: where below `root` the videos or their frames are; the first folder that has a clip wins.
+    view: see VideoDataset.
+
+    Raises:
+        UserError: files of the data set are missing (all are named) or have not the published structure.
+        OutOfRange: a value outside its range, or fewer than `per_class` videos in a class.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        labels: str = "ucf101",
+        split: str = "test",
+        fold: int = 1,
+        per_class: int | None = None,
+        seed: int = 0,
+        windows: str = "first",
+        videos: str | Sequence[str] = VIDEOS,
+        **view,
+    ):
+        super().__init__(**view)
+        root, videos = Path(root), as_list(videos)
+        one_of("labels", labels, LABELS)
+        one_of("windows", windows, WINDOWS)
+        name = f"{one_of('split', split, SPLITS)}list{whole('fold', fold, 1, 3):02d}.txt"
+        parts = [videos_part(videos), list_part(CLASS_INDEX), list_part(LISTS / name)]
+        _, index, listed = located("UCF101", root, parts)
+        self._digest = digest_of([index, listed])
+        self.classes = read_classes(index)
+        library = Library(root / place for place in videos)
+        refs = [ClipRef(id, library.find(id), label) for id, label in _labelled(listed, self.classes).items()]
+        self.clips = draw(refs, self.classes, per_class, seed=seed)
+        self.selection = told(self.clips, name, per_class, seed=seed)
+        if windows == "all":
+            self._cut()
+
+    def digest(self) -> str:
+        """Short sha256 of classInd and the list of the split, for the provenance of results."""
+        return self._digest
+
+    def _cut(self) -> None:
+        """Every clip, a whole video, becomes its windows."""
+        length = self.pick.frames * self.pick.interval
+        self.clips = [window for ref in self.clips for window in _windows(ref, length)]
+        self.selection += f", cut into {len(self.clips)} windows of {length} frames"
+
+
+def _labelled(listed: Path, classes: list[str]) -> dict[str, int]:
+    """Clip -> label by its class; the number that a list may give beside it must say the same."""
+    number = {name: i for i, name in enumerate(classes, start=1)}
+    clips = read_labelled(listed)
+    for id, given in clips.items():
+        expected = number.get(class_of(id))
+        if expected is None or given not in (None, str(expected)):
+            known = "does not have its class" if expected is None else f"says {expected}"
+            raise UserError(
+                f"{listed}: {id} has label {given}, but {CLASS_INDEX.name} {known}; they do not belong together"
+            )
+    return {id: number[class_of(id)] - 1 for id in clips}
+
+
+def _windows(ref: ClipRef, length: int) -> list[ClipRef]:
+    starts = range(0, max(_frame_count(ref.path), 1), length)
+    return [replace(ref, id=f"{ref.id}#{k}", span=(start, start + length)) for k, start in enumerate(starts)]
+
+
+def _frame_count(path: Path) -> int:
+    """Frames of a video by its packets, of a folder by the last number; 0 where they cannot be told."""
+    try:
+        return max(frame_numbers(path), default=-1) + 1 if path.is_dir() else read_header(path).packets
+    except Exception:  # damaged files make PyAV raise nearly anything; loading the clip will say what is wrong
+        return 0

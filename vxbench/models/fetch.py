@@ -1,0 +1,178 @@
+"""Getting a checkpoint file that is not there: from a mirror, or from where it is published.
+
+Nothing is asked over the network unless downloading is asked for. A file appears under its name whole and checked, or
+not at all; of several processes that want it one fetches it and the others wait.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from vxbench.errors import UserError
+from vxbench.models.checkpoints import Checkpoint, is_web
+
+TIMEOUT_S = 30.0  # without a byte, after which a server is given up
+BLOCK = 1 << 20  # bytes read at once
+ABSENT = (403, 404, 410)  # answers for a file that a server does not have; S3 gives 403
+
+
+def obtain(
+    checkpoint: str | Path | Mapping | Checkpoint,
+    mirror: str | Path | None = None,
+    download: bool = False,
+    hint: str = "",
+) -> Path:
+    """The checkpoint's file, checked; one that is absent is first put where its entry in conf/weights says.
+
+    A file given without an entry is not looked for elsewhere.
+    mirror: a folder or an http(s) root under which files lie by their name, or by the path of their url.
+    download: whether the network may be used: the mirror, if it is http(s), then the url.
+
+    Raises:
+        UserError: the file is absent and cannot be had (`hint` is appended), or is not the published one.
+    """
+    entry = Checkpoint.of(checkpoint)
+    if not entry.path.is_file():
+        sources = [] if isinstance(checkpoint, str | Path) else _sources(entry, mirror, download)
+        if not sources:
+            raise entry.absent(_switch(entry, mirror, download), entry.by_hand, hint)
+        _fetch(entry, sources, hint)
+    entry.check()
+    return entry.path
+
+
+class _Failed(Exception):
+    """A source does not give the file; the message says which and why."""
+
+
+class _NotThere(_Failed):
+    """The server answers, but has no such file."""
+
+
+def _sources(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -> list[str | Path]:
+    """Files of a mirror folder, and addresses, at which to try in turn."""
+    published = [checkpoint.url] if checkpoint.url and download else []
+    if mirror is None:
+        return published
+    names = _mirror_names(checkpoint)
+    if is_web(str(mirror)):
+        return [f"{str(mirror).rstrip('/')}/{quote(name)}" for name in names if download] + published
+    folder = Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"paths.mirror = {mirror} is neither a folder nor an http(s) address")
+    return [folder / name for name in names if (folder / name).is_file()] or published
+
+
+def _mirror_names(checkpoint: Checkpoint) -> list[str]:
+    names = [checkpoint.path.name]
+    if checkpoint.url:
+        path = unquote(urlsplit(checkpoint.url).path).lstrip("/")
+        names += [Path(path).name, path]
+    return list(dict.fromkeys(names))
+
+
+def _switch(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -> str:
+    """What to set for the file to be fetched, if that is possible and not set."""
+    fetchable = checkpoint.url or is_web(str(mirror))
+    return "download=true fetches it" if fetchable and not download else ""
+
+
+def _fetch(checkpoint: Checkpoint, sources: list[str | Path], hint: str) -> None:
+    """Puts the file in its place, from the first source that has it."""
+    path = checkpoint.path
+    try:
+        with _alone(path) as part:
+            if path.is_file():  # fetched by another process meanwhile
+                return
+            source = _first(sources, part)
+            checkpoint.check(part, f"checkpoint {path} from {source}")
+            part.replace(path)
+    except _Failed as error:
+        raise checkpoint.absent(str(error), checkpoint.by_hand, hint) from error
+    except (OSError, NotImplementedError) as error:  # the latter from file systems that cannot lock
+        raise UserError(f"checkpoint {path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[Path]:
+    """A name beside path to write to, held by one process at a time, and gone at the end."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _first(sources: list[str | Path], part: Path) -> str | Path:
+    """The first source that has the file, which then lies at part. A failure other than absence ends the search."""
+    absent = []
+    for source in sources:
+        try:
+            shutil.copyfile(source, part) if isinstance(source, Path) else _download(source, part)
+            return source
+        except _NotThere as error:
+            absent.append(str(error))
+    raise _Failed(", ".join(absent))
+
+
+def _download(url: str, part: Path) -> None:
+    import requests
+
+    whole = {"Accept-Encoding": "identity"}  # so that Content-Length is the file's size
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT_S, headers=whole) as answer:
+            if answer.status_code != requests.codes.ok:
+                kind = _NotThere if answer.status_code in ABSENT else _Failed
+                raise kind(f"{url} answers {answer.status_code} {answer.reason}")
+            _save(answer, url, part)
+    except requests.RequestException as error:
+        raise _Failed(f"{url} {_reason(error)}") from error
+
+
+def _save(answer, url: str, part: Path) -> None:
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        raise _Failed(f"{url} answers with a web page, not with a file")
+    length = answer.headers.get("Content-Length", "")
+    size = int(length) if length.isdecimal() else None
+    with open(part, "wb") as file, _bar(url, size) as advance:
+        for block in answer.iter_content(BLOCK):
+            advance(file.write(block))
+    if size not in (None, part.stat().st_size):
+        raise _Failed(f"{url} broke off after {part.stat().st_size} of {size} bytes")
+
+
+@contextmanager
+def _bar(url: str, size: int | None):
+    """A progress bar on a terminal, one line elsewhere; gives the function that counts bytes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        print(f"fetching {url} ({f'{size / 1e6:.0f} MB' if size else 'size unknown'})", file=sys.stderr, flush=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(Path(urlsplit(url).path).name, total=size)
+        yield lambda count: bar.advance(task, count)
+
+
+def _reason(error: Exception) -> str:
+    """In words, what requests says in several nested exceptions."""
+    import requests
+
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return f"gives no answer for {TIMEOUT_S:g} s"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "has a certificate that is not trusted"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "broke off before the end of the file"
+    if isinstance(error, requests.ConnectionError):
+        return "cannot be reached"
+    return f"cannot be fetched: {str(error).splitlines()[0]}"

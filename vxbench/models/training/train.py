@@ -1,0 +1,204 @@
+"""`scripts/train.py`: from a composed config to weights and their record.
+
+A control takes away what the class ought to be read from; a model trained and tested on it must be near
+chance, or the class leaks from elsewhere. `shuffled`: the frames of each clip in random order. `still`: the
+first frame of each clip alone. `background`: the mini clips drawn without their actors.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError
+
+from vxbench.datasets.base import VideoDataset
+from vxbench.errors import UserError
+from vxbench.models.checkpoints import load_body, locate
+from vxbench.models.classifier import Classifier
+from vxbench.models.training.clips import TestClips, TrainingClips
+from vxbench.models.training.evaluate import accuracy
+from vxbench.models.training.fit import Fit, fit
+from vxbench.models.training.readers import backgrounds, videos
+from vxbench.models.training.record import export, versions
+from vxbench.models.training.trainee import PRECISIONS
+from vxbench.ranges import one_of, whole, within
+from vxbench.runner.config import build
+from vxbench.runner.job import check_device
+
+CONTROLS = ("shuffled", "still", "background")
+
+# Keys that decide no weight: a run may be resumed with others.
+NEUTRAL = ("root", "cache", "workers", "display", "checkpoint")
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Trains cfg.model on the training split, tests it, writes its weights to cfg.export; the record.
+
+    With cfg.control the model is trained and tested on the control, and nothing is exported.
+
+    Raises:
+        UserError: the data or a setting is wrong.
+        ClipError: a video is missing or damaged.
+    """
+    check_settings(cfg)
+    path = export_path(cfg)
+    torch.set_num_threads(cfg.threads)
+    train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
+    if train_set.classes != test_set.classes:
+        raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
+    classifier = classifier_for(cfg, len(test_set.classes))
+    seconds = _fitted(cfg, classifier, train_set, test_set)
+    scores = {}
+    for control in _tested_on(cfg):
+        scores[control or "test"] = _accuracy(cfg, classifier, evaluation_clips(cfg, test_set, control))
+    record = _record(cfg, scores, seconds, train_set, test_set)
+    if path:
+        export(classifier, path, record)
+    print(json.dumps(record, indent=1))
+    return record
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Refuses a wrong value before anything is built or read."""
+    if (cfg.profile.name == "paper") != (cfg.scale.name == "paper"):
+        raise UserError(
+            f"scale = {cfg.scale.name} does not go with profile = {cfg.profile.name}: give the profile alone"
+        )
+    for control in _tested_on(cfg):
+        one_of("control", control, (None, *CONTROLS))
+    one_of("amp", cfg.amp, PRECISIONS)
+    for key, value in (("threads", cfg.threads), *((f"recipe.{k}", cfg.recipe[k]) for k in ("epochs", "batch_size"))):
+        whole(key, value, 1)
+    whole("seed", cfg.seed, 0)
+    whole("workers", cfg.workers, 0)
+    within("recipe.label_smoothing", cfg.recipe.label_smoothing, 0, 1)
+    if "background" in _tested_on(cfg) and cfg.dataset.labels != "ucf101_24":
+        raise UserError(f"background is a control of the mini UCF101-24, not of {cfg.dataset.labels}")
+    check_device(str(cfg.device))
+    if cfg.amp == "fp16" and cfg.device == "cpu":
+        raise UserError("amp = fp16 needs a GPU: set device=cuda, or amp=bf16")
+
+
+def export_path(cfg: DictConfig) -> Path | None:
+    """Where the weights will be written; None for a control.
+
+    Raises:
+        UserError: no place is known for this model on this data set, or the file would not be safetensors.
+    """
+    if cfg.control:
+        return None
+    try:
+        path = locate(cfg.export)
+    except InterpolationKeyError as error:
+        raise UserError(
+            f"conf/weights has no entry for {cfg.model.key} on the classes of {cfg.dataset.labels}; "
+            "say where the weights go: export=<file>.safetensors"
+        ) from error
+    one_of("the ending of export", path.suffix, (".safetensors",))
+    return path
+
+
+def classifier_for(cfg: DictConfig, classes: int) -> Classifier:
+    """The model for so many classes, on cfg.device: random weights, but for the body if cfg.init names a source."""
+    cfg = cfg.copy()
+    cfg.model.num_classes, cfg.model.checkpoint = classes, None
+    classifier = build(cfg, "model", seed=cfg.seed)
+    if cfg.init:
+        load_body(classifier.recognizer, cfg.weights.get(cfg.init, cfg.init))
+    return classifier.to(cfg.device)
+
+
+def evaluation_clips(
+    cfg: DictConfig, dataset: VideoDataset, control: str | None = None, in_memory: bool = False
+) -> TestClips:
+    """What accuracy is measured on."""
+    return TestClips(dataset.clips, _reader(cfg, dataset, control), dataset.pick, control, in_memory)
+
+
+def settings(cfg: DictConfig) -> dict[str, Any]:
+    """{dotted key: value} of all that decides the weights."""
+    chosen = {key: cfg[key] for key in ("recipe", "dataset", "train_split", "init", "control", "amp", "seed")}
+    chosen["model"] = {key: cfg.model[key] for key in cfg.model if key not in ("num_classes", "checkpoint")}
+    return _flat(OmegaConf.to_container(OmegaConf.create(chosen, parent=cfg), resolve=True))
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in node.items():
+        if key not in NEUTRAL:
+            flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def _fitted(cfg: DictConfig, classifier: Classifier, train_set: VideoDataset, test_set: VideoDataset) -> float:
+    """Fits the classifier; the seconds it took."""
+    recipe = OmegaConf.to_container(cfg.recipe, resolve=True)
+    how = Fit(
+        work_dir=Path(cfg.work_dir),
+        **{key: recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")},
+        trainable=tuple(recipe["trainable"] or ()),
+        **{key: cfg[key] for key in ("amp", "workers", "seed", "resume")},
+        settings=settings(cfg),
+    )
+    validation = evaluation_clips(cfg, test_set, cfg.control, in_memory=cfg.in_memory)
+    tracker = build(cfg, "tracker")
+    tracker.start(Path(cfg.work_dir).name, how.settings)
+    try:
+        clips = _training_clips(cfg, train_set)
+        return fit(classifier, clips, lambda: _accuracy(cfg, classifier, validation), how, tracker)
+    finally:
+        tracker.finish()
+
+
+def _accuracy(cfg: DictConfig, classifier: Classifier, clips: TestClips) -> dict[str, float | None]:
+    return accuracy(classifier, clips, cfg.recipe.batch_size, cfg.workers)
+
+
+def _tested_on(cfg: DictConfig) -> tuple:
+    """Its own control, or the test split as it is and under test_controls."""
+    return (cfg.control,) if cfg.control else (None, *cfg.test_controls)
+
+
+def _reader(cfg: DictConfig, dataset: VideoDataset, control: str | None):
+    if control == "background":
+        return backgrounds(dataset.spatial, cfg.dataset.root)
+    return videos(dataset)
+
+
+def _training_clips(cfg: DictConfig, dataset: VideoDataset) -> TrainingClips:
+    read = _reader(cfg, dataset, cfg.control)
+    augment = build(cfg, "recipe.augmentation")
+    return TrainingClips(dataset.clips, read, dataset.pick, augment, cfg.control, cfg.in_memory)
+
+
+def _record(
+    cfg: DictConfig, scores: dict, seconds: float, train_set: VideoDataset, test_set: VideoDataset
+) -> dict[str, Any]:
+    """What a reader must know to trust the weights, or to make them again."""
+    hydra = HydraConfig.get()
+    return {
+        "model": hydra.runtime.choices["model"],
+        "dataset": hydra.runtime.choices["dataset"],
+        "labels": cfg.dataset.labels,
+        "scale": cfg.scale.name,
+        "command": " ".join(["python scripts/train.py", *hydra.overrides.task]),
+        "control": cfg.control,
+        "accuracy": scores,
+        "train_clips": len(train_set.clips),
+        "test_clips": len(test_set.clips),
+        "selection": test_set.selection,
+        "data_digest": test_set.digest(),
+        "recipe": OmegaConf.to_container(cfg.recipe, resolve=True),
+        "init": cfg.init,
+        "amp": cfg.amp,
+        "seed": cfg.seed,
+        "device": cfg.device,
+        "threads": cfg.threads,
+        "wall_seconds": round(seconds),
+        "versions": versions(),
+        "licence": cfg.licence,
+    }
