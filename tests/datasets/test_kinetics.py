@@ -134,6 +134,7 @@ def test_too_few_on_disk_is_an_error_that_names_the_class(root, make_video):
         opened(root, per_class=2, only_present=True)
 
 
+@pytest.mark.choice("data.class_order")
 def test_classes_may_be_in_the_order_of_the_training_list(root):
     train = [("zumba", "a", 0), ("surfing water", "b", 0), ("zumba", "c", 0), ("abseiling", "d", 0)]
     write_list(root, train, "train")

@@ -60,7 +60,7 @@ def test_video_and_folder_give_the_same_frames(tmp_path):
         assert (at_a == at_b).all()
 
 
-@pytest.mark.choice("dataset.gaps")
+@pytest.mark.choice("data.gaps")
 @pytest.mark.parametrize(("numbers", "span"), [((1, 2, 5, 9), None), ((2, 5, 9), (0, 12)), ((3, 12), (1, 12))])
 def test_gaps_are_refused_or_sampled_around(tmp_path, numbers, span):
     folder = write_frames(tmp_path / "clip", numbers)

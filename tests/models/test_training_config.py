@@ -43,9 +43,6 @@ def test_every_model_composes_with_every_data_set(profile, model, datasets, comp
     cfg = composed(f"profile={profile}", f"model={model}", *(OWN if model == "custom" else ()))
     for dataset in datasets.values():
         cfg.dataset = dataset
-        cfg = composed(
-            f"profile={profile}", f"model={model}", f"dataset={dataset}", *(OWN if model == "custom" else ())
-        )
         given = resolved(cfg.dataset)
         assert given["frames"] == cfg.model.input.frames
         assert given.get("per_class") is None  # training takes all there are

@@ -1,7 +1,6 @@
 import shutil
 
 import pytest
-
 from vxbench.datasets.check import main
 
 

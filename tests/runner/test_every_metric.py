@@ -15,6 +15,7 @@ KEYS = {
     "tpt": {"t_pt"},
     "dauc": {"deletion"},
     "time": {"seconds"},
+    "topk": {"top1", "top5"},
     "step_ratio": {"min_preservation_ratio"},
     "sanity": {
         f"{what}_{stage}"

@@ -21,9 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", default=every_model(), help="of conf/model")
     parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=PRECISIONS, help="bf16: autocast")
     parser.add_argument("--batch", type=int, default=1, help="clips")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="runs to take the median of, after one to warm up"
-    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs to take the median of, after one to warm up")
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write models_<device>.md there")
 
 

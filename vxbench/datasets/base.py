@@ -60,6 +60,7 @@ class VideoDataset:
     classes: list[str]
     clips: list[ClipRef]
     selection: str
+    source: str  # where its videos are got, in a few words
 
     def __init__(
         self,

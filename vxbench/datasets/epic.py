@@ -82,7 +82,7 @@ class EPIC(VideoDataset):
         self._digest = digest_of(files.values())
         info = read_videos(files[VIDEO_INFO])
         chosen = self._chosen(files, info)
-        self._find(chosen, info, Library(root / place for place in videos))
+        self._find(chosen, info, Library((root / place for place in videos), ".MP4"))
         self.keep(chosen, info)
 
     def needed(self, listed: bool, drawn: bool) -> list[str]:
@@ -100,6 +100,10 @@ class EPIC(VideoDataset):
     def for_test(self, segment: Segment, info: Videos) -> Segment | None:
         """What our draw tests of a candidate, None if it is not fit for that."""
         raise NotImplementedError
+
+    def for_training(self, segment: Segment, info: Videos) -> list[Segment]:
+        """The training clips that a candidate gives."""
+        return [segment]
 
     def keep(self, segments: Sequence[Segment], info: Videos) -> None:
         """Hold what `annotate` needs to know of the clips."""
@@ -131,7 +135,8 @@ class EPIC(VideoDataset):
         pool = _known(self.candidates(files, info), info) if training or not published else []
         segments, said = self._published(files, info) if published else self._held_out(pool, info)
         if training:
-            segments, said = _apart(_labelled(pool, self.classes), segments), f"the segments apart from {said}"
+            clips = [clip for segment in _labelled(pool, self.classes) for clip in self.for_training(segment, info)]
+            segments, said = _apart(clips, segments), f"the segments apart from {said}"
         per_class = self.per_class if training or not published else None
         chosen = draw(segments, self.classes, per_class, seed=self.seed)
         self.selection = told(chosen, said, per_class, seed=self.seed)

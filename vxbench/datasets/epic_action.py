@@ -16,23 +16,29 @@ from vxbench.datasets.epic import EPIC, Files, Videos
 from vxbench.datasets.epic_annotations import Segment, read_actions, read_table, rows_of
 from vxbench.datasets.transform import Sampled
 from vxbench.errors import UserError
+from vxbench.ranges import one_of
 
 ACTIONS = "EPIC_train_action_labels.csv"
 SIDES = ("left", "right")  # the background: before the action or after it
+TRAINING = ("action", "windows")
 
 
 class EPICAction(EPIC):
     """Segments by their verb; of a test clip the action's part is known.
 
     The authors' list: 100 windows, moved as described above. Our draw moves the windows of actions of at least
-    `min_frames` frames by amounts that follow from `seed` and the segment's number. A training clip is a whole action.
-    The rest: see EPIC.
+    `min_frames` frames by amounts that follow from `seed` and the segment's number. The rest: see EPIC.
+
+    training: a training clip is a whole `action`; or `windows`: besides, it is moved to either side, as a test clip is.
     """
 
     name, key, word = "EPIC-Action", "epic_action", "verb"
     list_names = ("Valid_seg_top20_verb_100_val_cat.csv", "Valid_seg_top20_verb_labels.csv")
 
-    def __init__(self, root: str | Path, labels: str = "epic_action", min_frames: int = 32, **rest):
+    def __init__(
+        self, root: str | Path, labels: str = "epic_action", min_frames: int = 32, training: str = "action", **rest
+    ):
+        self.training = one_of("training", training, TRAINING)
         super().__init__(root, labels, min_frames=min_frames, **rest)
 
     def annotate(self, ref: ClipRef, sampled: Sampled) -> dict[str, np.ndarray]:
@@ -52,10 +58,20 @@ class EPICAction(EPIC):
 
     def for_test(self, segment: Segment, info: Videos) -> Segment | None:
         windows = moved(segment, self.seed) if self.fits(segment) else ()
-        return next((s for s in windows if s.start >= 0 and s.stop <= info[s.video].frames), None)
+        return next((window for window in windows if _inside(window, info)), None)
+
+    def for_training(self, segment: Segment, info: Videos) -> list[Segment]:
+        if self.training == "action":
+            return [segment]
+        windows = [window for window in moved(segment, self.seed) if _inside(window, info)]
+        return [segment, *(replace(window, part=f"_{window.start}") for window in windows)]
 
     def keep(self, segments: Sequence[Segment], info: Videos) -> None:
         self.actions = {segment.id: segment.action for segment in segments}
+
+
+def _inside(segment: Segment, info: Videos) -> bool:
+    return segment.start >= 0 and segment.stop <= info[segment.video].frames
 
 
 def moved(segment: Segment, seed: int) -> Iterator[Segment]:

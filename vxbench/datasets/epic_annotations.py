@@ -36,7 +36,8 @@ class Segment:
     """The frames start <= t < stop of a video, and the word that names their class.
 
     action: the frames of the action, as start and stop. noun_class: the official class of the action's object.
-    boxes: labelled frame -> boxes of that object. label: index of the word among a data set's classes.
+    boxes: labelled frame -> boxes of that object. label: index of the word among a data set's classes. part: what tells
+    clips of one segment apart, at the end of the id.
     """
 
     uid: int
@@ -48,10 +49,11 @@ class Segment:
     noun_class: int = -1
     boxes: Mapping[int, list[Box]] = field(default_factory=dict)
     label: int = -1
+    part: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.word}/{self.video}_{self.uid}"
+        return f"{self.word}/{self.video}_{self.uid}{self.part}"
 
     @property
     def frames(self) -> int:

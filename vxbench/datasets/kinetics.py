@@ -28,6 +28,7 @@ SPLITS = {"val": ("val", "validate"), "test": ("test",), "train": ("train",)}  #
 LABELS = {"kinetics400": "k400", "kinetics700": "k700"}
 CLASS_ORDERS = ("label_map", "train_csv")
 VIDEOS = ("{split}", "{split}_256", "videos_{split}", "rawframes_{split}", "videos", "frames16/{split}")
+SOURCE = "the clips: github.com/cvdfoundation/kinetics-dataset"
 _ID = re.compile(r"[\w-]+", re.ASCII)
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
@@ -75,6 +76,8 @@ class Kinetics(VideoDataset):
         OutOfRange: a value outside its range, or fewer than `per_class` clips in a class.
     """
 
+    source = SOURCE
+
     def __init__(
         self,
         root: str | Path,
@@ -97,7 +100,7 @@ class Kinetics(VideoDataset):
         self._digest = digest_of([listed, named])
         self.classes = _classes(named, class_order)
         rows, source = read_rows(listed, self.classes), listed.name
-        library = Library(root / place for place in videos if (root / place).is_dir())
+        library = Library((root / place for place in videos if (root / place).is_dir()), ".mp4")
         if only_present:
             rows, source = _present(rows, library, source)
         drawn = draw_clips(rows, self.classes, per_class, draw, seed)
@@ -138,7 +141,7 @@ def _row(line: dict[str, str], number: dict[str, int], where: str) -> Row:
 
 def _files(root: Path, labels: str, split: str, class_order: str, videos: list[str]) -> list[Path]:
     """The list of the split, and the file that names the classes."""
-    clips = Part(videos, "the clips: github.com/cvdfoundation/kinetics-dataset")
+    clips = Part(videos, SOURCE)
     named = _label_map(labels) if class_order == "label_map" else _list(labels, "train")
     return located(labels.replace("kinetics", "Kinetics-"), root, [clips, _list(labels, split), named])[1:]
 

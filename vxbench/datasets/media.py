@@ -27,10 +27,11 @@ class Library:
 
     A clip `<Class>/<name>` is `<folder>/<Class>/<name>` or `<folder>/<name>`, with the ending of a video or as a folder
     of frames; the first of `folders` that has it wins. Each folder is listed once.
+    ending: of the place named for a video that is nowhere.
     """
 
-    def __init__(self, folders: Iterable[Path]):
-        self.folders = [Path(folder) for folder in folders]
+    def __init__(self, folders: Iterable[Path], ending: str = ".avi"):
+        self.folders, self.ending = [Path(folder) for folder in folders], ending
         self._listed: dict[Path, dict[str, Path]] = {}
 
     def find(self, *names: str) -> Path:
@@ -40,7 +41,7 @@ class Library:
                 parent, _, stem = name.rpartition("/")
                 if found := self._listing(folder / parent).get(stem):
                     return found
-        return self.folders[0] / f"{names[0]}{VIDEOS[0]}"
+        return self.folders[0] / f"{names[0]}{self.ending}"
 
     def _listing(self, folder: Path) -> dict[str, Path]:
         """Name without ending -> path, of the videos and folders in a folder; a video comes before a folder."""

@@ -16,6 +16,7 @@ from vxbench.datasets.media import Library, frame_numbers
 from vxbench.datasets.ucf_lists import (
     CLASS_INDEX,
     LISTS,
+    SOURCE,
     VIDEOS,
     class_of,
     list_part,
@@ -48,6 +49,8 @@ class UCF101(VideoDataset):
         UserError: files of the data set are missing (all are named) or have not the published structure.
         OutOfRange: a value outside its range, or fewer than `per_class` videos in a class.
     """
+
+    source = SOURCE
 
     def __init__(
         self,

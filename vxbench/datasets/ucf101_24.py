@@ -17,6 +17,7 @@ from vxbench.datasets.media import Library
 from vxbench.datasets.transform import Sampled, draw_boxes
 from vxbench.datasets.ucf_lists import (
     CLASS_INDEX,
+    SOURCE,
     VIDEOS,
     class_of,
     list_part,
@@ -51,6 +52,8 @@ class UCF101_24(VideoDataset):
         UserError: files of the data set are missing (all are named) or have not the published structure.
         OutOfRange: a value outside its range, or fewer than `per_class` clips in a class.
     """
+
+    source = SOURCE
 
     def __init__(
         self,

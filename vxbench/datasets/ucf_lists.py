@@ -17,9 +17,12 @@ CLASS_INDEX = LISTS / "classInd.txt"
 _OFFICIAL = "of UCF101TrainTestSplits-RecognitionTask.zip from www.crcv.ucf.edu/data/UCF101.php"
 
 
+SOURCE = "UCF101 from www.crcv.ucf.edu/data/UCF101.php, one folder a class"
+
+
 def videos_part(videos: Sequence[str]) -> Part:
     """The videos, in any of these folders."""
-    return Part(videos, "UCF101 from www.crcv.ucf.edu/data/UCF101.php, one folder a class")
+    return Part(videos, SOURCE)
 
 
 def list_part(path: Path) -> Part:

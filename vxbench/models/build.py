@@ -61,7 +61,7 @@ def build_classifier(
             recognizer = _build(key, model, initialise=checkpoint is None)
         else:
             recognizer = _network(_plain(network), num_classes)
-    source = load_checkpoint(recognizer, checkpoint, _where(config)) if checkpoint is not None else None
+    source = load_checkpoint(recognizer, checkpoint, _where(config, checkpoint)) if checkpoint is not None else None
     return Classifier(
         _out_of_place(recognizer),
         num_classes,
@@ -179,8 +179,9 @@ def _out_of_place(model: nn.Module) -> nn.Module:
     return model
 
 
-def _where(config: str | None) -> str:
-    url = config and mmaction.weights_url(config)
+def _where(config: str | None, checkpoint: str | Path | Mapping) -> str:
+    """What else can be done when the checkpoint is absent; an entry of conf/weights says itself where it is got."""
+    url = None if config is None or isinstance(checkpoint, Mapping) else mmaction.weights_url(config)
     known = f"mmaction2's own weights of {config} are at {url}; " if url else ""
     return f"{known}model.checkpoint=null gives random weights"
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,6 @@ from vxbench.models.reading import read_weights
 
 PACKAGED = "pkg:"  # prefix of the names of weights that ship with vxbench
 WEIGHTS = Path(__file__).parent / "weights"
-HEAD = "cls_head."  # prefix of the names of a recognizer's head
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Checkpoint:
 
     file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. url: where it is
     published, http(s). sha256: all or the first 6 or more hex digits of its SHA-256. format: whose names its weights
-    have, see `convert`. source: where it comes from, in words. licence: its licence.
+    have, see `convert`. class_order: how its outputs are numbered, where the data set knows several ways. source: where it comes from, in words. licence: its licence.
 
     Raises:
         UserError: a field that is not of this kind.
@@ -40,6 +39,7 @@ class Checkpoint:
     url: str | None = None
     sha256: str | None = None
     format: str = "mmaction2"
+    class_order: str | None = None
     source: str | None = None
     licence: str | None = None
 
@@ -146,16 +146,19 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpo
     return checkpoint.path
 
 
-def load_body(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint) -> Path:
-    """Loads all but the head (`cls_head`), which keeps the weights it has: the start of fine-tuning.
+def load_body(
+    model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint, head: Sequence[str] = ("cls_head",)
+) -> Path:
+    """Loads all but the modules named in `head`, which keep the weights they have: the start of fine-tuning.
 
     Raises:
         UserError: as load_checkpoint.
     """
     checkpoint = Checkpoint.of(checkpoint)
-    body = {name: value for name, value in _weights(checkpoint).items() if not name.startswith(HEAD)}
-    head = {name: value for name, value in model.state_dict().items() if name.startswith(HEAD)}
-    _load(model, body, checkpoint.path, kept=head)
+    prefixes = tuple(f"{name}." for name in head)
+    body = {name: value for name, value in _weights(checkpoint).items() if not name.startswith(prefixes)}
+    kept = {name: value for name, value in model.state_dict().items() if name.startswith(prefixes)}
+    _load(model, body, checkpoint.path, kept=kept)
     return checkpoint.path
 
 

@@ -29,6 +29,7 @@ TORCHVISION = (
     (r"(layer\d\.\d+\.conv\d)\.0\.", r"backbone.\1.conv."),
     (r"(layer\d\.\d+\.conv\d)\.1\.", r"backbone.\1.bn."),
 )
+STP_VGG16LSTM = ((r"lstm1\.(\w+)\.", r"lstm.\1."), (r"fc8_final\.", "fc8."))
 TORCHVISION_STEM = (
     (r"stem\.0\.", "backbone.conv1.conv."),
     (r"stem\.1\.", "backbone.conv1.bn."),
@@ -55,7 +56,8 @@ def converted(weights: Weights, format: str) -> dict[str, Tensor]:
     """{name in our recognizer: tensor} of a file's {name: tensor}; no tensor is changed, none is dropped.
 
     Formats: `mmaction2`, names as they are; `torchvision`, its r3d_18 and r2plus1d_18; `3d_resnets`, the resnet and
-    resnet2p1d of kenshohara/3D-ResNets-PyTorch with shortcuts of type B.
+    resnet2p1d of kenshohara/3D-ResNets-PyTorch with shortcuts of type B; `stp_vgg16lstm`, the VGG16LSTM of
+    shinkyo0513/Spatio-Temporal-Perturbations-for-Video-Attribution.
 
     Raises:
         UserError: unknown format.
@@ -88,4 +90,5 @@ FORMATS: dict[str, Callable[[Weights], dict[str, Tensor]]] = {
     "mmaction2": dict,
     "torchvision": _torchvision,
     "3d_resnets": partial(_renamed, rules=RESNETS_3D),
+    "stp_vgg16lstm": partial(_renamed, rules=STP_VGG16LSTM),
 }

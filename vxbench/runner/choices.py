@@ -27,9 +27,6 @@ default comes first.
 Made by `make docs` from docs/choices.yaml and conf/; do not edit.
 
 {sources}
-
-Three choices come with their model or data set, which are not here yet: SlowFast's configuration (8x8 or 4x16), all
-windows of a video or the first, and Kinetics-700's ten clips of each class.
 """
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from vxbench.errors import OutOfRange, UserError
 
 ALLOWED_TARGETS = ("vxbench", "captum.attr")
-GROUPS = ("model", "dataset", "explainer", "metric", "table", "profile", "protocol", "tracker")
+GROUPS = ("model", "dataset", "explainer", "metric", "table", "profile", "protocol", "recipe", "tracker")
 
 
 def conf_dir() -> Path:

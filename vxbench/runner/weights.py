@@ -27,12 +27,12 @@ def weights_file(config: DictConfig) -> Path | None:
         return None
     if isinstance(checkpoint, Mapping):
         check_entry(config, checkpoint)
-    return obtain(checkpoint, config.paths.get("mirror"), may_download(config), RANDOM)
+    return obtain(checkpoint, config.paths.mirror, may_download(config), RANDOM)
 
 
 def may_download(config: DictConfig) -> bool:
     """The key `download`: whether checkpoints may be fetched over the network."""
-    return one_of("download", config.get("download", False), (False, True))
+    return one_of("download", config.download, (False, True))
 
 
 def chosen(config: DictConfig) -> str | DictConfig | None:

@@ -55,7 +55,14 @@ def ran_once(what: str, records: list):
 
 
 def find_layer(classifier: nn.Module, layer: str, key: str = "layer") -> nn.Module:
-    """The submodule of that dotted name; key: the setting that names it."""
+    """The submodule of that dotted name; key: the setting that names it.
+
+    Raises:
+        NotApplicable: no layer is named, as by a model that has none fit for it.
+        UserError: the classifier has no layer of that name.
+    """
+    if layer is None:
+        raise NotApplicable("the model names no layer for class activation maps (model.cam_layer)")
     modules = {name: module for name, module in classifier.named_modules() if name}
     if layer not in modules:
         raise UserError(f"{key} = {layer!r} is not in the classifier{did_you_mean(str(layer), modules)}")

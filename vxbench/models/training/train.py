@@ -19,6 +19,7 @@ from vxbench.datasets.base import VideoDataset
 from vxbench.errors import UserError
 from vxbench.models.checkpoints import load_body, locate
 from vxbench.models.classifier import Classifier
+from vxbench.models.fetch import obtain
 from vxbench.models.training.clips import TestClips, TrainingClips
 from vxbench.models.training.evaluate import accuracy
 from vxbench.models.training.fit import Fit, fit
@@ -50,12 +51,13 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
+    missing = {"train": _leave_out_missing(train_set), "test": _leave_out_missing(test_set)}
     classifier = classifier_for(cfg, len(test_set.classes))
     seconds = _fitted(cfg, classifier, train_set, test_set)
     scores = {}
     for control in _tested_on(cfg):
         scores[control or "test"] = _accuracy(cfg, classifier, evaluation_clips(cfg, test_set, control))
-    record = _record(cfg, scores, seconds, train_set, test_set)
+    record = _record(cfg, scores, seconds, train_set, test_set) | {"missing_clips": missing}
     if path:
         export(classifier, path, record)
     print(json.dumps(record, indent=1))
@@ -108,8 +110,38 @@ def classifier_for(cfg: DictConfig, classes: int) -> Classifier:
     cfg.model.num_classes, cfg.model.checkpoint = classes, None
     classifier = build(cfg, "model", seed=cfg.seed)
     if cfg.init:
-        load_body(classifier.recognizer, cfg.weights.get(cfg.init, cfg.init))
+        start = cfg.weights.get(cfg.init, cfg.init)
+        obtain(start, cfg.paths.mirror, cfg.download)
+        load_body(classifier.recognizer, start, head_of(classifier))
     return classifier.to(cfg.device)
+
+
+def head_of(classifier: Classifier) -> list[str]:
+    """Names in the recognizer of the modules that the classes are read off: the first of the model's stages.
+
+    Raises:
+        UserError: the model's configuration names no stages.
+    """
+    if not classifier.stages:
+        raise UserError("init keeps the head as it is, and model.stages names none: [{fc: [recognizer.<layer>]}, ...]")
+    (names,) = classifier.stages[0].values()
+    return [name.removeprefix("recognizer.") for name in names]
+
+
+def _leave_out_missing(dataset: VideoDataset) -> int:
+    """Drops the clips without a file, as Kinetics always has some; their number, which is said.
+
+    Raises:
+        UserError: none is left.
+    """
+    there = [ref for ref in dataset.clips if ref.path.exists()]
+    missing = len(dataset.clips) - len(there)
+    if not there:
+        raise UserError(f"no clip of {dataset.selection} is on disk, such as {dataset.clips[0].path}; {dataset.source}")
+    if missing:
+        print(f"{missing} of {dataset.selection} are not on disk and left out")
+    dataset.clips = there
+    return missing
 
 
 def evaluation_clips(
