@@ -24,11 +24,11 @@ def test_a_mirror_fills_the_folder(folder, capsys, tmp_path):
     mirror.mkdir()
     (mirror / "net.safetensors").write_bytes((WEIGHTS / "mini_tsm.safetensors").read_bytes())
     file = f"weights.ucf101_24.file={folder}/net.safetensors"
-    assert main(["model=tsm", file, f"++paths.mirror={mirror}"]) == 0
+    assert main(["model=tsm", file, "~weights.kinetics400", f"paths.mirror={mirror}"]) == 0
     assert capsys.readouterr().out == f"tsm on ucf101_24: {folder}/net.safetensors is there\n"
 
 
-@pytest.mark.parametrize("words", [["model=tsn"], ["model=tsm", "no_such_key=1"], ["model=tsm", "++download=ture"]])
+@pytest.mark.parametrize("words", [["model=tsn"], ["model=tsm", "no_such_key=1"], ["model=tsm", "download=ture"]])
 def test_wrong_words_are_one_line(words, folder, capsys):
     assert main(words) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -13,7 +13,7 @@ def composed(*overrides):
         return compose("run", list(overrides))
 
 
-EVERY_OPTION = [(group, name) for group in GROUPS for name in options(group)]
+EVERY_OPTION = [(group, name) for group in GROUPS if group != "recipe" for name in options(group)]  # recipe: train.yaml
 
 
 def weights(scale, model):
