@@ -258,7 +258,8 @@ def test_jpegs_come_before_a_video_unless_told_otherwise(lone, make_video):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_shipped_configuration_opens_it(task, layout):
     root = layout.write()
-    changes = ["+profile.epic={classes: 3, held_out: 2, min_frames: 40, max_frames: 200}", "profile.clips_per_class=1"]
+    draw = {"classes": 3, "held_out": 2, "min_frames": 40, "max_frames": 200, "coverage": 1.0}
+    changes = [*(f"profile.epic.{key}={value}" for key, value in draw.items()), "dataset.per_class=1"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("run", [f"dataset={task.key}", f"paths.data={root}", "dataset.min_frames=40", *changes])
     dataset = build(config, "dataset")

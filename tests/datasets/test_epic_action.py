@@ -57,6 +57,49 @@ def test_frames_of_our_own_clips_are_action_where_the_table_says(filmed, number_
         assert 4 <= sum(truth.values()) <= 12  # of 16, a quarter to three quarters
 
 
+def test_for_accuracy_a_test_clip_is_the_action_of_the_same_segments(filmed, number_of):
+    windows, actions = (opened(filmed.root, testing=testing) for testing in ("windows", "action"))
+    assert [ref.id for ref in actions.clips] == [ref.id for ref in windows.clips]
+    for uid in (0, 1):
+        truth = in_action(actions, uid, number_of)
+        assert all(truth.values())
+        assert min(truth) >= 100
+
+
+def test_training_windows_are_the_action_and_it_moved_to_either_side(tmp_path):
+    """Of the training segment, frames 301 to 360: apart from the test clip, which is another segment's."""
+    layout = Layout(tmp_path)
+    layout.video("P01_01", seconds=20.0)
+    for uid, (verb, start) in enumerate([("open", 301), ("open", 701), ("close", 101), ("close", 1001)]):
+        layout.action(uid, "P01_01", start, start + 59, verb)
+    layout.write()
+    tested = {ref.span for ref in opened(tmp_path).clips}
+    plain, moving = (opened(tmp_path, split="train", training=training).clips for training in ("action", "windows"))
+    assert len(plain) == 2
+    assert len(moving) == 6
+    assert len({ref.id for ref in moving}) == 6
+    assert {ref.span for ref in plain} < {ref.span for ref in moving}
+    assert {ref.label for ref in moving} == {0, 1}
+    for ref in moving:
+        assert all(ref.span[1] <= start or stop <= ref.span[0] for start, stop in tested)
+
+
+def test_training_keeps_clear_of_the_test_actions_too(tmp_path):
+    """A segment beside a test action, on the side that its window does not cover, is not trained on."""
+    layout = Layout(tmp_path)
+    layout.video("P01_01", seconds=20.0)
+    layout.action(0, "P01_01", 301, 360, "open")
+    layout.action(1, "P01_01", 701, 760, "close")
+    layout.write()
+    tested = opened(tmp_path)
+    (start, stop), (first, last) = by_uid(tested)[0].span, (300, 360)
+    beside = (first, start) if start > first else (stop, last)
+    layout.action(2, "P01_01", beside[0] + 1, beside[1], "open")
+    layout.write()
+    assert by_uid(opened(tmp_path, min_frames=60))[0].span == (start, stop)
+    assert [ref.id for ref in opened(tmp_path, min_frames=60, split="train").clips] == []
+
+
 @given(st.integers(1, 10**6), st.integers(2, 3000), st.integers(0, 10**4), st.integers(0, 99))
 def test_a_moved_window_is_a_quarter_to_three_quarters_action(start_frame, frames, uid, seed):
     action = action_segment(uid, "P01_01", "open", start_frame, start_frame + frames - 1)

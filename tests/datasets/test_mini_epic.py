@@ -159,7 +159,7 @@ def test_nouns_differ_in_their_mean_colour():
 
 def test_nouns_and_verbs_are_dealt_alike_and_independently():
     jobs = Epic().jobs(Plan())
-    for participants, per_class in ((TRAIN, 40), (TEST, 10)):
+    for participants, per_class in ((TRAIN, 80), (TEST, 10)):
         dealt = [action for job in jobs if job.participant in participants for action in job.actions]
         nouns, verbs = (Counter(names) for names in zip(*dealt, strict=True))
         assert set(nouns.values()) == set(verbs.values()) == {per_class}
@@ -170,7 +170,7 @@ def test_nouns_and_verbs_are_dealt_alike_and_independently():
         assert max(pairs.values()) - min(pairs.values()) <= 1
     assert {job.participant for job in jobs} == {*TRAIN, *TEST}
     uids = [job.uid + i for job in jobs for i in range(len(job.actions))]
-    assert uids == list(range(300))
+    assert uids == list(range(540))
 
 
 TRAIN = [f"P0{i}" for i in range(1, 9)]
@@ -227,7 +227,7 @@ def test_object_rows_are_the_boxes_of_the_drawing_at_the_published_frame_numbers
         expected = [(box[1], box[0], box[3], box[2])] if box else []
         assert ast.literal_eval(row["bounding_boxes"]) == expected
         tracks[row["video_id"], segment.number] += len(expected)
-    assert len(tracks) == 12
+    assert len(tracks) == 18
     assert min(tracks.values()) >= 1
 
 

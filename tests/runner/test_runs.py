@@ -20,6 +20,7 @@ def test_a_cell_is_computed_once(runner):
     assert run["versions"]["torch"]
     assert run["weights"]
     assert (cell / "config.yaml").exists()
+    assert sorted((cell / "clips.txt").read_text().splitlines()) == sorted(set(rows["clip"]))
     before = {path: path.stat().st_mtime_ns for path in cell.rglob("*")}
 
     second = runner(*CHEAP)
@@ -66,6 +67,18 @@ def test_a_mistake_gets_one_line_and_no_traceback(runner, overrides, status, wor
     assert done.returncode == status
     assert words in said
     assert len(said.splitlines()) == 1, said
+
+
+def test_a_model_of_other_classes_than_the_data_sets_is_refused(runner):
+    done = runner(*CHEAP, "model.checkpoint=null", "model.num_classes=10")
+    assert done.returncode == 1
+    assert "model.num_classes = 10, but dataset.labels = ucf101_24 has 8 classes" in done.stdout
+
+
+def test_a_pair_without_weights_is_one_line_that_says_what_to_give(runner):
+    done = runner("explainer=gradients", "model=tsm", "dataset=ucf101")
+    assert done.returncode == 1
+    assert "tsm has no weights for the classes of ucf101 (known: ucf101_24)" in done.stdout
 
 
 def test_an_explainer_without_meaning_for_a_model_is_a_result(runner):

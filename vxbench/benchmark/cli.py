@@ -3,8 +3,11 @@
 import argparse
 import sys
 
+from hydra.errors import HydraException
+
 from vxbench.benchmark import explainers, loading, models
 from vxbench.errors import UserError
+from vxbench.runner.config import first_line
 
 PARTS = {"explainers": explainers, "models": models, "loading": loading}
 
@@ -20,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         PARTS[given.part].run(given)
-    except UserError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
+    except (UserError, HydraException) as error:
+        print(f"benchmark: {first_line(error)}", file=sys.stderr)
         return 2
     return 0

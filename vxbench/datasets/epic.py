@@ -101,6 +101,10 @@ class EPIC(VideoDataset):
         """What our draw tests of a candidate, None if it is not fit for that."""
         raise NotImplementedError
 
+    def tested(self, segment: Segment) -> Segment:
+        """The test clip of a test segment."""
+        return segment
+
     def for_training(self, segment: Segment, info: Videos) -> list[Segment]:
         """The training clips that a candidate gives."""
         return [segment]
@@ -137,6 +141,8 @@ class EPIC(VideoDataset):
         if training:
             clips = [clip for segment in _labelled(pool, self.classes) for clip in self.for_training(segment, info)]
             segments, said = _apart(clips, segments), f"the segments apart from {said}"
+        else:
+            segments = [self.tested(segment) for segment in segments]
         per_class = self.per_class if training or not published else None
         chosen = draw(segments, self.classes, per_class, seed=self.seed)
         self.selection = told(chosen, said, per_class, seed=self.seed)
@@ -201,8 +207,8 @@ def _labelled(segments: Iterable[Segment], classes: list[str]) -> list[Segment]:
 
 
 def _apart(segments: list[Segment], others: list[Segment]) -> list[Segment]:
-    """The segments that share no frame with any of the others."""
-    by_video = defaultdict(list)
+    """The segments that share no frame with any of the others, nor with their actions."""
+    taken = defaultdict(list)
     for other in others:
-        by_video[other.video].append(other)
-    return [s for s in segments if not any(s.start < o.stop and o.start < s.stop for o in by_video[s.video])]
+        taken[other.video] += [(other.start, other.stop), other.action]
+    return [s for s in segments if not any(s.start < stop and start < s.stop for start, stop in taken[s.video])]

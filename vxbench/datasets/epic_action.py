@@ -20,6 +20,7 @@ from vxbench.ranges import one_of
 
 ACTIONS = "EPIC_train_action_labels.csv"
 SIDES = ("left", "right")  # the background: before the action or after it
+TESTING = ("windows", "action")
 TRAINING = ("action", "windows")
 
 
@@ -29,6 +30,7 @@ class EPICAction(EPIC):
     The authors' list: 100 windows, moved as described above. Our draw moves the windows of actions of at least
     `min_frames` frames by amounts that follow from `seed` and the segment's number. The rest: see EPIC.
 
+    testing: a test clip is the moved `windows`; or the `action` alone, as far as the list knows it, for accuracy.
     training: a training clip is a whole `action`; or `windows`: besides, it is moved to either side, as a test clip is.
     """
 
@@ -36,8 +38,15 @@ class EPICAction(EPIC):
     list_names = ("Valid_seg_top20_verb_100_val_cat.csv", "Valid_seg_top20_verb_labels.csv")
 
     def __init__(
-        self, root: str | Path, labels: str = "epic_action", min_frames: int = 32, training: str = "action", **rest
+        self,
+        root: str | Path,
+        labels: str = "epic_action",
+        min_frames: int = 32,
+        testing: str = "windows",
+        training: str = "action",
+        **rest,
     ):
+        self.testing = one_of("testing", testing, TESTING)
         self.training = one_of("training", training, TRAINING)
         super().__init__(root, labels, min_frames=min_frames, **rest)
 
@@ -59,6 +68,12 @@ class EPICAction(EPIC):
     def for_test(self, segment: Segment, info: Videos) -> Segment | None:
         windows = moved(segment, self.seed) if self.fits(segment) else ()
         return next((window for window in windows if _inside(window, info)), None)
+
+    def tested(self, segment: Segment) -> Segment:
+        if self.testing == "windows":
+            return segment
+        start, stop = segment.action
+        return replace(segment, start=start, stop=stop)
 
     def for_training(self, segment: Segment, info: Videos) -> list[Segment]:
         if self.training == "action":

@@ -24,7 +24,7 @@ SIZE = (144, 256)  # height, width of a video
 TALL, TALL_SIZE = "P03", (192, 256)  # a participant whose videos have another shape
 FRAMES_SIZE = (108, 192)  # of extracted frames, which are smaller than the video whose pixels boxes are measured in
 PER_VIDEO = 6  # segments
-TRAIN_SHARE = (2, 3)  # of the plan's training clips: segments are long, and each counts for a noun and for a verb
+TRAIN_SHARE = (4, 3)  # of the plan's training clips: each segment counts for a noun and for a verb
 
 TRAIN_PARTICIPANTS = [f"P{i:02d}" for i in range(1, 9)]
 TEST_PARTICIPANTS = ["P28", "P29"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vxbench.ranges import one_of, whole
 
-VERSION = 3  # of what is drawn and written; data of another version are made anew
+VERSION = 4  # of what is drawn and written; data of another version are made anew
 DATA_SETS = ("ucf101", "epic55", "kinetics400", "kinetics700")
 
 
