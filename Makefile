@@ -73,12 +73,11 @@ check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips ar
 docs: $(READY) ## write docs/choices.md from docs/choices.yaml, conf/ and the code
 	$(BIN)/python scripts/docs.py
 
-benchmark: $(MINI) ## time explainers, networks and loading
-	$(BIN)/python scripts/benchmark.py explainers
-	$(BIN)/python scripts/benchmark.py models
-	$(BIN)/python scripts/benchmark.py loading
+BENCH ?= explainers models loading
+benchmark: $(MINI) ## time explainers, networks and loading: BENCH=models ARGS='--device cuda'
+	@for part in $(BENCH); do $(BIN)/python scripts/benchmark.py $$part $(ARGS) || exit; done
 
-clean: ## remove the environment, generated data, results and caches
+clean: ## remove the environment, generated data, results (results/reference stays) and caches
 	rm -rf $(VENV) data/mini outputs multirun .pytest_cache .ruff_cache .hypothesis
-	find results -mindepth 1 ! -name README.md -delete
+	find results -mindepth 1 ! -path results/README.md ! -path results/reference ! -path 'results/reference/*' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,10 @@ def job(config: DictConfig) -> None:
         train(config)
     except MISTAKES as error:
         sys.exit(f"train: {first_line(error)}")
+    except OSError as error:
+        sys.exit(f"train: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train: stopped; resume=true goes on")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The benchmark runs what it says, on small cases; what it measures is not tested."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from vxbench.benchmark import models
 from vxbench.benchmark.cli import main
-from vxbench.benchmark.models import every_model
 from vxbench.benchmark.network import random_clips
+from vxbench.benchmark.options import every_model
 from vxbench.datasets.mini.generate import generate
 from vxbench.runner.config import options
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def numbers(line):
@@ -58,7 +61,33 @@ def test_an_explainer_is_timed_beside_its_network(capsys):
     assert all(number > 0 for number in numbers(row)[:2])
 
 
-@pytest.mark.parametrize("words", [["models", "--models", "r3dd"], ["loading", "--dataset", "ucf", "--clips", "1"]])
-def test_an_unknown_name_is_one_line(words, capsys):
-    assert main(words) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("models --models r3dd", "--models r3dd is unknown; did you mean 'r3d'?"),
+        ("models --models custom", "--models custom is unknown"),
+        ("models --repeats 0", "--repeats = 0"),
+        ("models --batch -1", "--batch = -1"),
+        ("models --device gpu", "device = gpu is not one of"),
+        ("models --device cuda:99", "device = cuda:99 but"),
+        ("models --write README.md", "--write README.md is no folder"),
+        ("explainers --models r3dd", "--models r3dd is unknown"),
+        ("explainers --iterations 0", "--iterations = 0"),
+        ("explainers --device gpu", "device = gpu"),
+        ("explainers --explainers fap", "--explainers fap is unknown; did you mean 'fep'?"),
+        ("explainers --explainers fep gradcam", "--explainers gradcam has no iterations"),
+        ("loading --dataset ucf", "--dataset ucf is unknown"),
+        ("loading --profile big", "--profile big is unknown"),
+        ("loading --clips 0", "--clips = 0"),
+        ("loading --workers 0", "--workers = 0"),
+        ("loading --size 8 0 32", "--size = 0"),
+    ],
+)
+def test_a_wrong_option_is_one_line(words, message, capsys, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("benchmark: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out

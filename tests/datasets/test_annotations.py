@@ -64,7 +64,9 @@ def test_code_is_found_wherever_it_hides(tmp_path, monkeypatch, hidden):
     assert not (tmp_path / "harmed").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80", b"no pickle", pickle.dumps([1])])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80", b"no pickle", pickle.dumps([1]), *(pickle.dumps({key: 1}) for key in ("v", 3, None))]
+)
 def test_what_is_no_annotation_is_refused(tmp_path, content):
     path = tmp_path / "a.pkl"
     path.write_bytes(content)

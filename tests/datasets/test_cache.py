@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,26 @@ def test_processes_share_a_folder(tmp_path, video):
     expected = [int(load(video, None, frames=count).astype(int).sum()) for count in range(1, 9)]
     assert [[int(line) for line in each.split()] for each in sums] == [expected]
     assert len(list((tmp_path / "kept").iterdir())) == 8
+
+
+def test_a_flipped_bit_of_a_header_is_never_taken_for_frames(tmp_path, video):
+    """Of the zip's and of the array's: one that asks for fewer bytes than there are must not pass. The frames are more
+    than zipfile reads at a time, and compares with their checksum, even if it is asked for one byte."""
+    good = Sampled(noise(4, (48, 48)), np.arange(4), Window(48, 48, 0, 0, 48, 48))
+    cached(tmp_path / "kept", video, "a", lambda: good)
+    (copy,) = (tmp_path / "kept").iterdir()
+    content = copy.read_bytes()
+    for place, bit in product(range(200), range(8)):
+        copy.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+        found = cache._load(copy)
+        if found is not None:
+            assert found.frames.dtype == good.frames.dtype, (place, bit)
+            assert np.array_equal(found.frames, good.frames), (place, bit)
+            assert np.array_equal(found.indices, good.indices), (place, bit)
+            assert found.window == good.window, (place, bit)
+
+
+def test_a_broken_link_beside_the_sampled_images_costs_the_copy_only(tmp_path, frames):
+    (frames / "img_00013.png").symlink_to(tmp_path / "gone.png")
+    assert reads(frames, tmp_path / "kept", "a", "a") == 2
+    assert load(frames, tmp_path / "kept", sampling="window").shape == (4, 16, 24, 3)

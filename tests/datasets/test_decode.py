@@ -1,6 +1,7 @@
 import av
 import numpy as np
 import pytest
+from conftest import encode, numbered
 
 from vxbench.datasets.decode import Header, best_decoder, read_frames, read_header
 from vxbench.datasets.sampling import Sampler
@@ -176,3 +177,19 @@ def test_real_raw_streams_have_the_annotated_number_of_frames(real_clips):
         "v_HorseRiding_g01_c03": 98,
         "v_SalsaSpin_g03_c01": 168,
     }
+
+
+def av1(path):
+    """AV1 in MP4, a file that decord refuses."""
+    if "libsvtav1" not in av.codecs_available:
+        pytest.skip("this PyAV does not encode AV1")
+    return encode(path, np.stack([numbered(index) for index in range(20)]), "libsvtav1", "yuv420p", preset="12")
+
+
+def test_auto_reads_with_pyav_what_decord_cannot_open(tmp_path, number_of):
+    path = av1(tmp_path / "clip.mp4")
+    assert best_decoder(read_header(path)) == "decord"
+    assert numbers(read_frames(path, every)[0], number_of) == [*range(20)]
+    with pytest.raises(ClipError) as caught:
+        read_frames(path, every, "decord")
+    assert caught.value.kind == "undecodable"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vxbench.datasets.draw import draw, told
-from vxbench.errors import OutOfRange
+from vxbench.errors import OutOfRange, UserError
 
 GOLDEN_DRAW = ["19", "05", "14", "08", "03", "04"]
 
@@ -50,8 +50,16 @@ def test_without_a_number_all_are_taken_in_order_of_id():
 
 
 def test_a_class_with_too_few_is_named():
-    with pytest.raises(OutOfRange, match="per_class = 3, but B has only 2 clips"):
-        draw(lines(3)[:-1], "AB", 3)
+    with pytest.raises(OutOfRange, match="per_class = 3, but B has only 2 clips in the list"):
+        draw(lines(3)[:-1], "AB", 3, source="the list")
+    with pytest.raises(OutOfRange, match="but A has only 1 clip in this split"):
+        draw(lines(1), "AB", 2)
+
+
+@pytest.mark.parametrize("per_class", [None, 1])
+def test_nothing_to_draw_from_is_an_error(per_class):
+    with pytest.raises(UserError, match="no clips in the list"):
+        draw([], "AB", per_class, source="the list")
 
 
 @pytest.mark.parametrize(("changes", "named"), [({"rule": "last"}, "draw = last"), ({"per_class": 0}, "per_class = 0")])
@@ -65,3 +73,5 @@ def test_a_line_tells_which_clips_these_are():
     assert told(drawn, "the list", 2, seed=7) == "4 clips, 2 of each of the 2 classes of the list, drawn by seed 7"
     assert told(drawn, "the list", 2, "first") == "4 clips, 2 of each of the 2 classes of the list, the first by name"
     assert told(drawn, "the list", None) == "all 4 clips of the list"
+    assert told(drawn[:1], "the list", None) == "all 1 clip of the list"
+    assert told(drawn[:1], "the list", 1, "first") == "1 clip, 1 of each of the 1 class of the list, the first by name"

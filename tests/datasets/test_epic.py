@@ -102,7 +102,7 @@ def test_no_training_clip_shares_a_frame_with_a_test_clip(task, layout):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("change", [{"classes": 4}, {"held_out": 5}, {"min_frames": 100}])
 def test_too_few_segments_are_an_error_that_says_so(task, change, layout):
-    with pytest.raises(OutOfRange, match=r"classes = \d, but only \d (noun|verb)s have held_out"):
+    with pytest.raises(OutOfRange, match=r"classes = \d, but only \d (noun|verb)s with held_out"):
         opened(task, layout.write(), **change)
 
 
@@ -149,6 +149,37 @@ def test_one_of_the_authors_lists_alone_asks_for_the_other(task, layout):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_too_few_segments_for_our_draw_tell_of_the_authors_list_if_it_was_looked_for(task, layout):
+    said = f"the list of STEP's authors, epic55/step_lists/{task.list_names[0]}, is not there: .*Temporal-Perturbations"
+    with pytest.raises(OutOfRange, match=said):
+        opened(task, layout.write(), classes=4)
+    with pytest.raises(OutOfRange) as caught:
+        opened(task, layout.root, classes=4, lists=None)
+    assert "authors" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("per_class", [None, 1])
+def test_no_segment_left_to_train_on_is_an_error(task, per_class, layout):
+    layout.actions = [row for row in layout.actions if row[0] in (0, 1, 6, 7)]
+    with pytest.raises(UserError, match="no clips in the segments apart from our own test split"):
+        opened(task, layout.write(), classes=2, split="train", per_class=per_class)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_segment_is_cut_where_its_video_ends_and_may_not_start_there(task, layout):
+    """Videos of 60 s have 3600 frames."""
+    (root_of_jpegs(layout) / "P01/P01_01").mkdir(parents=True)
+    layout.action(50, "P01_01", 3551, 3620)
+    layout.object("P01_01", 3551, BOX)
+    assert by_uid(opened(task, layout.write(), split="train", min_frames=61))[50].span == (3550, 3600)
+    layout.action(51, "P01_02", 3601, 3620)
+    layout.object("P01_02", 3605, BOX)
+    with pytest.raises(UserError, match="segment 51 starts after the end of P01_02"):
+        opened(task, layout.write(), split="train", min_frames=61)
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_labels_of_the_authors_classes_are_their_ranks(task, layout):
     path = layout.folder / "step_lists" / "classes.csv"
     columns = (task.word, f"{task.word}_label", "num")
@@ -156,6 +187,9 @@ def test_labels_of_the_authors_classes_are_their_ranks(task, layout):
     assert read_classes(path, task.word) == ["a", "b", "c"]
     write_csv(path, columns, [("b", 1, 5), ("a", 0, 9), ("c", 3, 5)])
     with pytest.raises(UserError, match="labels are not 0 to 2"):
+        read_classes(path, task.word)
+    write_csv(path, columns, [("b", 1, 5), ("a", 0, 9), ("b", 2, 5)])
+    with pytest.raises(UserError, match=r"classes\.csv: b is there twice"):
         read_classes(path, task.word)
 
 
@@ -188,6 +222,12 @@ def test_a_segment_without_pixels_is_a_missing_clip(task, layout):
     with pytest.raises(ClipError) as caught:
         dataset.load(dataset.clips[0])
     assert caught.value.kind == "missing"
+    assert dataset.clips[0].path.parent == root_of_jpegs(layout) / "P01"
+    assert dataset.clips[0].path.suffix == ""
+
+
+def root_of_jpegs(layout):
+    return layout.folder / "frames_rgb_flow/rgb/train"
 
 
 @pytest.fixture

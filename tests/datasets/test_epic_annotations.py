@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from vxbench.datasets.epic_annotations import (
     Clock,
     ObjectTable,
+    Segment,
     action_frames,
     read_actions,
     read_noun_classes,
@@ -60,6 +61,30 @@ def test_actions_hold_both_their_first_and_last_frame(tmp_path):
     assert (second.start, second.stop) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ((7, "P01_02", 5, 9), "7 is there twice"),
+        ((8, "P01_02", 9, 8), "segment 8 of P01_02 ends before it starts"),
+        ((8, "P01_02", 0, 0), "segment 8 of P01_02 ends before it starts"),
+    ],
+)
+def test_a_number_that_is_there_twice_or_a_segment_without_frames_is_refused(tmp_path, row, said):
+    layout = Layout(tmp_path)
+    layout.action(7, "P01_01", 180, 623)
+    layout.action(*row)
+    layout.write()
+    with pytest.raises(UserError, match=rf"EPIC_train_action_labels\.csv: {said}"):
+        read_actions(layout.folder / "annotations/EPIC_train_action_labels.csv", "verb")
+
+
+def test_a_segment_that_is_cut_keeps_the_action_within_it():
+    segment = Segment(7, "P01_01", "open", 10, 90, action=(40, 90))
+    for end in (100, 60):
+        cut = segment.until(end)
+        assert (cut.start, cut.stop, cut.action) == (10, min(90, end), (40, min(90, end)))
+
+
 def test_video_sizes_and_lengths_are_each_videos_own(tmp_path):
     layout = Layout(tmp_path)
     layout.video("P12_06", (1920, 1440), 170.05)
@@ -72,8 +97,15 @@ def test_video_sizes_and_lengths_are_each_videos_own(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("row", [("P01_01", "1920", 5, 60), ("P01_01", "axb", 5, 60), ("P01_01", "8x8", 5, 0)])
-def test_a_video_without_size_or_rate_is_named_by_its_line(tmp_path, row):
+@pytest.mark.parametrize(
+    "row",
+    [
+        *(("P01_01", size, 5, 60) for size in ("1920", "axb", "0x8", "8x0", "99999x8")),
+        *(("P01_01", "8x8", 5, rate) for rate in (0, -60, "inf")),
+        *(("P01_01", "8x8", seconds, 60) for seconds in (0, -5, "inf", 1e300)),
+    ],
+)
+def test_a_video_without_size_rate_or_length_is_named_by_its_line(tmp_path, row):
     write_csv(tmp_path / "info.csv", VIDEO_COLUMNS, [("P01_02", "8x8", 5, 60), row])
     with pytest.raises(UserError, match=r"info\.csv, line 3: no resolution"):
         read_videos(tmp_path / "info.csv")

@@ -153,6 +153,12 @@ def test_a_listed_noun_without_an_official_class_is_named(listed):
         opened(listed.root)
 
 
+def test_a_segment_that_is_listed_twice_is_refused(listed):
+    listed.lists(EPICObject.list_names, [ROWS[0], ROWS[0]], ["plate", "tap"], LIST, "noun")
+    with pytest.raises(UserError, match=r"Valid_seg_top20_100_val\.csv: 0 is there twice"):
+        opened(listed.root)
+
+
 def test_training_beside_a_list_leaves_its_clips_out(listed):
     listed.action(7, "P01_01", 161, 220)
     listed.action(8, "P01_01", 150, 210)
@@ -218,6 +224,8 @@ def test_what_is_fit_for_our_test_split(layout, change, fit):
 
 
 def test_segments_whose_object_is_never_boxed_are_no_candidates(layout):
+    layout.action(8, "P01_01", 801, 900)
+    layout.object("P01_01", 801, "[(0, 0, 240, 320)]")
     layout.action(9, "P01_01", 1001, 1100)
     layout.write()
     assert not {9} & set(by_uid(opened(layout.root, split="train")))

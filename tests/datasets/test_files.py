@@ -2,7 +2,7 @@
 
 import pytest
 
-from vxbench.datasets.files import Part, as_list, digest_of, located, read_lines
+from vxbench.datasets.files import Part, as_list, digest_of, distinct, located, read_lines
 from vxbench.errors import UserError
 
 
@@ -48,6 +48,27 @@ def test_the_digest_follows_every_file(tmp_path):
     assert len(before) == 16
     paths[1].write_text("other")
     assert digest_of(paths) != before
+
+
+def test_a_file_that_cannot_be_read_has_no_digest(tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path} cannot be read: Is a directory"):
+        digest_of([tmp_path])
+
+
+@pytest.mark.parametrize(("folder", "kind"), [(False, "file"), (True, "folder")])
+def test_a_folder_is_not_taken_for_a_file_nor_a_file_for_a_folder(tmp_path, folder, kind):
+    part, (right, wrong) = Part(["a", "b"], "somewhere", folder), (("mkdir", "touch") if folder else ("touch", "mkdir"))
+    getattr(tmp_path / "a", wrong)()
+    with pytest.raises(UserError, match=f"{tmp_path}/a, where there is no {kind} but something else .somewhere"):
+        located("X", tmp_path, [part])
+    getattr(tmp_path / "b", right)()
+    assert located("X", tmp_path, [part]) == [tmp_path / "b"]
+
+
+def test_names_of_a_file_are_distinct(tmp_path):
+    assert distinct(["a", "b"], tmp_path) == ["a", "b"]
+    with pytest.raises(UserError, match=f"{tmp_path}: b is there twice"):
+        distinct(["a", "b", "b"], tmp_path)
 
 
 def test_one_folder_may_be_given_as_text():

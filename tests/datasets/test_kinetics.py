@@ -130,7 +130,9 @@ def test_the_draw_is_among_listed_clips_or_among_those_on_disk(root, make_video)
 
 def test_too_few_on_disk_is_an_error_that_names_the_class(root, make_video):
     put(root, make_video, "val/R6llTwEh07w.mp4")
-    with pytest.raises(OutOfRange, match="per_class = 2, but surfing water has only 1 clips"):
+    with pytest.raises(
+        OutOfRange, match=r"per_class = 2, but surfing water has only 1 clip in val\.csv that are on disk"
+    ):
         opened(root, per_class=2, only_present=True)
 
 
@@ -142,6 +144,27 @@ def test_classes_may_be_in_the_order_of_the_training_list(root):
     assert dataset.classes == ["zumba", "surfing water", "abseiling"]
     assert {ref.id.split("/")[0]: ref.label for ref in dataset.clips} == {"surfing water": 1, "abseiling": 2}
     assert dataset.digest() != opened(root).digest()
+
+
+def test_a_training_list_without_a_label_names_no_class(root):
+    write_list(root, [("zumba", "a", 0), ("", "b", 0)], "train")
+    with pytest.raises(UserError, match=r"train\.csv line 3 has no label"):
+        opened(root, class_order="train_csv")
+
+
+def test_a_label_map_names_each_class_once(root):
+    (root / "kinetics400/label_map_k400.txt").write_text("abseiling\nsurfing water\nabseiling\n")
+    with pytest.raises(UserError, match=r"label_map_k400\.txt: abseiling is there twice"):
+        opened(root)
+
+
+def test_a_file_in_place_of_the_folder_of_clips_is_said(root):
+    (root / "kinetics400/val").rmdir()
+    (root / "kinetics400/val").touch()
+    with pytest.raises(
+        UserError, match=r"kinetics400/val, where there is no folder but something else \(Kinetics from"
+    ):
+        opened(root)
 
 
 def test_lists_and_label_map_are_found_where_releases_have_them(root):
@@ -165,7 +188,10 @@ def test_more_columns_another_order_and_lines_given_twice_change_nothing(root):
         (f"{HEADER}\nabsailing,a,0,10,val", r"val\.csv line 2: 'absailing' is not among the 3 classes.*abseiling"),
         (f"{HEADER}\nabseiling,a,0,10,val\nabseiling,b,x,10,val", r"line 3: 'b', 'x', '10' are not"),
         (f"{HEADER}\nabseiling,../a,0,10,val", r"line 2: '\.\./a'"),
-        (f"{HEADER}\nabseiling,a", "line 2: 'a', '', '' are not"),
+        (f"{HEADER}\nabseiling,a", "line 2 has no time_start, time_end"),
+        (f"{HEADER}\n,a,0,10,val", "line 2 has no label"),
+        (f"{HEADER}\nabseiling,{'a' * 200_000},0,10,val", r"val\.csv line 2: field larger than field limit"),
+        (HEADER, r"no clips in val\.csv"),
         ("", "has no column label, youtube_id, time_start, time_end"),
     ],
 )

@@ -205,3 +205,12 @@ def test_real_folders_of_frames_are_read_whole(real_clips):
     assert len(folders) == 4
     for folder in folders:
         assert read_media(folder, np.arange)[0].shape == (16, 256, 344, 3)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_images_of_more_than_8_bits_are_undecodable(tmp_path, kind):
+    """Pillow tells a TIFF by its content, whatever its name; all of its values here are above 255."""
+    folder = write_frames(tmp_path / "clip", range(1, 4))
+    image = Image.fromarray((SOURCE[1, ..., 0].astype(kind) + 1) * 257)
+    image.save(folder / NAMES[0].format(2), format="PNG" if kind is np.uint16 else "TIFF")
+    assert "8 bits" in refused(folder).message

@@ -16,6 +16,7 @@ from vxbench.datasets.mini.generate import MANIFEST, generate, is_complete
 from vxbench.datasets.mini.motion import CLASSES, SWINGS, TURNS
 from vxbench.datasets.mini.plan import DATA_SETS, Plan
 from vxbench.datasets.mini.ucf import TEST_GROUPS, TRAIN_GROUPS, Item, digest_of, items
+from vxbench.datasets.mini.writing import write_jpegs
 from vxbench.datasets.ucf101_24 import UCF101_24
 from vxbench.errors import OutOfRange, UserError
 
@@ -216,6 +217,29 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     with pytest.raises(UserError, match="is in use"):
         generate(tmp_path, **FEW)
     assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("root", [".", "..", "../sub"])
+def test_the_current_folder_is_never_replaced(tmp_path, monkeypatch, root):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    with pytest.raises(UserError, match="is the current folder or holds it"):
+        generate(root, **FEW)
+    assert (tmp_path / "sub").is_dir()
+
+
+def test_a_picture_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "1.jpg").mkdir()
+    with pytest.raises(UserError, match=r"1.jpg cannot be written"):
+        write_jpegs(tmp_path, [np.zeros((4, 4), dtype=np.uint32)], "%d.jpg")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["--root", str(tmp_path / "file" / "mini"), "--only", "ucf101", "--train-per-class", "1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("make_mini: ")
+    assert said.count("\n") == 1
 
 
 def test_two_classes_have_no_boxes_and_are_in_ucf101_alone(made):

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from vxbench.datasets.decode import read_frames
+from vxbench.datasets.epic_annotations import RATE, Clock, ObjectTable, read_actions, read_videos
 from vxbench.datasets.mini import appearance
 from vxbench.datasets.mini.appearance import unpacked
 from vxbench.datasets.mini.epic import Epic, Job, digest_of, labelled
@@ -21,6 +22,7 @@ from vxbench.datasets.mini.exact import stream
 from vxbench.datasets.mini.generate import generate
 from vxbench.datasets.mini.plan import Plan
 
+JOBS = Epic().jobs(Plan(train_per_class=1, test_per_class=1))
 ACTIONS = (("lemon", "push"), ("plate", "reach"), ("radish", "lower"), ("carrot", "pull"))
 
 # Made once by this code, as in test_mini.
@@ -215,15 +217,17 @@ def test_action_rows_agree_with_the_classes_and_with_themselves(made):
 
 
 def test_object_rows_are_the_boxes_of_the_drawing_at_the_published_frame_numbers(made):
-    scenes = {job.video: job.scene() for job in Epic().jobs(Plan(train_per_class=1, test_per_class=1))}
+    scenes = {job.video: job.scene() for job in JOBS}
     tracks = Counter()
     for row in rows(made, "train_object_labels"):
         number, drawn = int(row["frame"]), scenes[row["video_id"]]
         assert number % 30 == 1
-        action_frame = math.floor((number - 1) * Fraction(1001, 1000) + 1 + Fraction(1, 2))
-        (segment,) = (s for s in drawn.segments if s.start < action_frame <= s.stop)
+        # of a video its own frames are numbered; pictures are 60 a second, their numbers 1.001 times as many
+        ratio = Fraction(1001, 1000) if row["participant_id"] == "P30" else 1
+        t = math.floor((number - 1) * ratio + Fraction(1, 2))
+        (segment,) = (s for s in drawn.segments if s.start <= t < s.stop)
         assert segment.noun == row["noun"]
-        box = drawn.targets[segment.number].box(action_frame - 1)
+        box = drawn.targets[segment.number].box(t)
         expected = [(box[1], box[0], box[3], box[2])] if box else []
         assert ast.literal_eval(row["bounding_boxes"]) == expected
         tracks[row["video_id"], segment.number] += len(expected)
@@ -231,16 +235,36 @@ def test_object_rows_are_the_boxes_of_the_drawing_at_the_published_frame_numbers
     assert min(tracks.values()) >= 1
 
 
-def test_labelled_frames_drift_from_the_video_by_one_in_a_thousand():
-    numbers = list(labelled(60000))
+def test_labelled_pictures_drift_from_the_video_by_one_in_a_thousand():
+    numbers = list(labelled(60000, Fraction(1)))
     assert numbers[:3] == [(1, 0), (31, 30), (61, 60)]
     assert numbers[-1][1] < 60000
     assert all(t == math.floor((number - 1) * Fraction(1001, 1000) + Fraction(1, 2)) for number, t in numbers)
     assert (50011, 50060) in numbers
+    assert all(t == number - 1 for number, t in labelled(60000, Fraction(1001, 1000)))
+
+
+def test_the_loaders_read_exactly_the_drawn_frames_and_their_boxes(made):
+    info = read_videos(made / "annotations/EPIC_video_info.csv")
+    read = {s.uid: s for s in read_actions(made / "annotations/EPIC_train_action_labels.csv", "noun")}
+    table = ObjectTable(made / "annotations/EPIC_train_object_labels.csv", info)
+    for job in JOBS:
+        clock, drawn = Clock(1 if job.participant == "P30" else RATE / info[job.video].fps), job.scene()
+        assert info[job.video].frames == math.floor(len(drawn) * job.pace)
+        for segment, target in zip(drawn.segments, drawn.targets, strict=True):
+            found = read[job.uid + segment.number]
+            assert clock.span(found.start, found.stop) == (segment.start, segment.stop)
+            boxes = {round(t / clock.pace): boxes for t, boxes in table.boxes(found).items()}
+            assert boxes.keys() == {
+                t for _, t in labelled(segment.stop, job.pace) if t >= segment.start and target.box(t)
+            }
+            for t, (box,) in boxes.items():
+                x, y, w, h = target.box(t)
+                assert box == (y, x, h, w)
 
 
 def test_videos_are_h264_with_b_frames_and_near_what_was_drawn(made):
-    jobs = {job.video: job for job in Epic().jobs(Plan(train_per_class=1, test_per_class=1))}
+    jobs = {job.video: job for job in JOBS}
     info = {row["video"]: row for row in rows(made, "video_info")}
     assert set(info) == set(jobs)
     paths = sorted((made / "videos/train").rglob("*.MP4"))
@@ -272,7 +296,7 @@ def test_one_participant_has_taller_videos(plain):
 
 def test_one_participant_has_all_frames_as_pictures_from_1_on(made):
     folder = made / "frames_rgb_flow/rgb/train/P30/P30_01"
-    (job,) = (job for job in Epic().jobs(Plan(train_per_class=1, test_per_class=1)) if job.video == "P30_01")
+    (job,) = (job for job in JOBS if job.video == "P30_01")
     drawn = job.scene()
     assert sorted(path.name for path in folder.iterdir()) == [f"frame_{t:010d}.jpg" for t in range(1, len(drawn) + 1)]
     segment = drawn.segments[0]

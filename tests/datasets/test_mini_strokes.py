@@ -17,7 +17,7 @@ OPPOSITES = [("right", "left"), ("down", "up"), ("growing", "shrinking"), ("cloc
 @pytest.mark.parametrize("name", STROKES)
 @pytest.mark.parametrize("t", [0, 17, 40])
 def test_in_any_frame_each_coordinate_is_uniform_and_independent_of_the_others(name, t):
-    drawn = [coordinates(stream(0, i), STROKES[name], 41) for i in range(N)]
+    drawn = [coordinates(stream(0, i), [STROKES[name]], 41) for i in range(N)]
     values = np.array([[at[coordinate][t] for coordinate in COORDINATES] for at in drawn])
     # p of 96 uniform samples; independent ones correlate by 1 / sqrt(N)
     assert all(kstest(column, "uniform").pvalue > 1e-6 for column in values.T)
@@ -28,7 +28,7 @@ def test_in_any_frame_each_coordinate_is_uniform_and_independent_of_the_others(n
 def test_one_coordinate_moves_its_slow_way_for_most_of_the_time(name):
     stroke = STROKES[name]
     for i in range(20):
-        at = coordinates(stream(1, i), stroke, 81)
+        at = coordinates(stream(1, i), [stroke], 81)
         assert all(np.ptp(values) == 0 for other, values in at.items() if other != stroke.coordinate)
         moved = np.sign(np.diff(at[stroke.coordinate]))
         slow = 1 if stroke.coordinate == "angle" else SLOW
@@ -42,7 +42,7 @@ def test_one_coordinate_moves_its_slow_way_for_most_of_the_time(name):
 @pytest.mark.parametrize("frames", [8, 16])
 def test_opposite_ways_show_the_same_frames_in_the_opposite_order(pair, frames):
     for n in range(31, 110, 2):
-        one, other = (coordinates(stream(2, n), STROKES[name], n)[STROKES[name].coordinate] for name in pair)
+        one, other = (coordinates(stream(2, n), [STROKES[name]], n)[STROKES[name].coordinate] for name in pair)
         picked = centre(n, frames)
         # float64 rounding of sums near 1, times the slope of the wave
         np.testing.assert_allclose(one[picked], other[picked][::-1], atol=1e-13)

@@ -8,12 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vxbench.datasets.transform import Spatial, cut_frames, draw_boxes
-from vxbench.errors import OutOfRange
+from vxbench.errors import OutOfRange, UserError
 
 REFERENCE = (320, 240)
 boxes = st.tuples(st.integers(0, 310), st.integers(0, 230), st.integers(1, 320), st.integers(1, 240))
 spatials = st.sampled_from(
-    [Spatial(112, 112), Spatial(48, 64), Spatial(224, 224, "crop", 240), Spatial(40, 50, "crop", 53)]
+    [
+        Spatial(112, 112),
+        Spatial(48, 64),
+        Spatial(224, 224, "crop", 240),
+        Spatial(40, 50, "crop", 53),
+        Spatial(224, 224, "crop", full=(320, 240)),
+    ]
 )
 
 
@@ -57,7 +63,7 @@ def test_edges_are_the_exact_ones_rounded_outwards_and_clipped(box, spatial):
 
 @given(boxes, spatials)
 def test_boxes_follow_the_video_and_not_its_size(box, spatial):
-    if spatial.resize == "squash":  # a crop of a stretched video shows another part
+    if spatial.resize == "squash" or spatial.full:  # another crop of a stretched video shows another part
         assert (drawn(box, spatial) == drawn(box, spatial, size=(340, 256))).all()
     assert drawn(box, spatial).shape == (spatial.height, spatial.width)
 
@@ -78,7 +84,15 @@ def test_frames_and_boxes_go_through_the_same_map(box, spatial):
     boxes.filter(lambda b: b[2] > 60 and b[3] > 60),
     st.integers(151, 420),
     st.integers(151, 420),
-    st.sampled_from([Spatial(112, 112), Spatial(97, 65), Spatial(112, 112, "crop", 128), Spatial(97, 65, "crop", 97)]),
+    st.sampled_from(
+        [
+            Spatial(112, 112),
+            Spatial(97, 65),
+            Spatial(112, 112, "crop", 128),
+            Spatial(97, 65, "crop", 97),
+            Spatial(112, 112, "crop", full=(160, 120)),
+        ]
+    ),
 )
 @settings(deadline=None)
 def test_boxes_fit_frames_of_any_size_and_aspect(box, width, height, spatial):
@@ -113,6 +127,14 @@ def test_a_crop_as_large_as_the_short_side_takes_all_of_it(size, side):
     assert cut_frames(np.zeros((2, size[1], size[0], 3), dtype=np.uint8), window).shape == (2, side, side, 3)
 
 
+@pytest.mark.parametrize("size", [(320, 240), (640, 360), (240, 320)])
+def test_a_crop_of_full_squashes_the_whole_frame_first(size):
+    """STEP's clips for VGG16LSTM: 320 x 240 whatever the aspect, of which the centre."""
+    window = Spatial(224, 200, "crop", full=[320, 240]).window(*size)
+    assert (window.full_width, window.full_height) == (320, 240)
+    assert (window.left, window.top, window.width, window.height) == (60, 8, 200, 224)
+
+
 def test_a_box_outside_the_crop_leaves_nothing():
     assert not drawn((1, 1, 20, 20), Spatial(100, 100, "crop", 240)).any()
 
@@ -128,6 +150,15 @@ def test_a_portrait_video_is_cropped_from_its_own_short_side():
     window = Spatial(112, 112, "crop", 128).window(202, 360)
     assert (window.full_width, window.full_height) == (128, 228)
     assert (window.left, window.top) == (8, 58)
+
+
+@pytest.mark.parametrize(
+    ("short_side", "full"),
+    [(None, [320]), (None, (300, 200, 3)), (240, (320, 240)), (None, (320, 223)), (None, (0, 0))],
+)
+def test_a_crop_of_what_is_not_so_large_is_refused(short_side, full):
+    with pytest.raises(UserError, match="full"):
+        Spatial(224, 224, "crop", short_side, full)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,21 @@ def test_splits_and_folds_are_the_lists(root):
     assert opened(root, fold=3).digest() != opened(root).digest()
 
 
+def test_a_clip_or_a_class_that_is_listed_twice_is_refused(root):
+    write_lists(root, ["Zumba/v_Zumba_g09_c01"] * 2)
+    with pytest.raises(UserError, match=r"testlist01\.txt: Zumba/v_Zumba_g09_c01 is there twice"):
+        opened(root)
+    (root / CLASS_INDEX).write_text("1 Zumba\n2 Archery\n3 Zumba\n")
+    with pytest.raises(UserError, match=r"classInd\.txt: Zumba is there twice"):
+        opened(root)
+
+
+def test_an_empty_list_is_refused(root):
+    write_lists(root, [])
+    with pytest.raises(UserError, match=r"no clips in testlist01\.txt"):
+        opened(root)
+
+
 @pytest.mark.choice("data.windows")
 def test_windows_follow_each_other_and_the_last_starts_over(root, number_of):
     """As SlidingWindow(8) and LoopPadding(8) cut 20 frames."""

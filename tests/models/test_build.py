@@ -2,18 +2,20 @@
 
 import subprocess
 import sys
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
 import torch
-from model_configs import blank, composed, mini, noise, unallocated
+from model_configs import RANDOM, blank, composed, mini, noise, unallocated
+from omegaconf import OmegaConf
 from torch import nn
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.metrics.sanity.cascade import randomise, read_stages
-from vxbench.models import Classifier, build_classifier, mmaction
+from vxbench.models import Classifier, build_classifier
 from vxbench.models.checkpoints import Checkpoint
-from vxbench.runner.config import options
+from vxbench.runner.config import build, options
 
 MODELS = [name for name in options("model") if name != "custom"]
 R2PLUS1D = "r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb"
@@ -53,11 +55,19 @@ def test_every_model_builds_and_runs_at_the_paper_s_size(model, monkeypatch):
         assert built(blank(built, 2)).shape == (2, 5)
 
 
+def weights_url(name):
+    """Where mmaction2's model zoo keeps the weights of its config `<arch>/<name>`."""
+    folder, _, name = name.partition("/")
+    zoo = files("mmaction") / ".mim/configs/recognition" / folder / "metafile.yml"
+    (url,) = [model["Weights"] for model in OmegaConf.load(str(zoo)).Models if model["Name"] == name]
+    return url
+
+
 @pytest.mark.parametrize("model", ["slowfast", "slowfast_4x16", "timesformer"])
 def test_published_weights_are_those_that_mmaction2_lists_for_the_config(model):
     config = composed("profile=paper", f"model={model}", "dataset.labels=kinetics400", "paths.checkpoints=here")
     entry = Checkpoint.of(config.model.checkpoint)
-    assert entry.url == mmaction.weights_url(config.model.config)
+    assert entry.url == weights_url(config.model.config)
     assert entry.file == f"here/{entry.url.rpartition('/')[2]}"
     assert entry.file.endswith(f"-{entry.sha256}.pth")  # how mmaction2 names its files
     assert (entry.num_classes, entry.licence) == (400, "Apache-2.0")
@@ -198,6 +208,7 @@ def test_sync_bn_becomes_plain_batch_norm():
             r"^input\.resize = stretch is not one of squash",
         ),
         ({"input": INPUT | {"resize": "crop"}}, r"^input\.short_side = None"),
+        ({"input": INPUT | {"resize": "crop", "full": [31, 40]}}, r"^the width of input\.full = 31"),
         ({"cam_layer": "backbone.layer9"}, r"model\.cam_layer = backbone\.layer9 is not a layer"),
         ({"num_classes": 0}, r"^num_classes = 0"),
     ],
@@ -304,6 +315,40 @@ def test_scores_of_another_number_of_classes_are_refused(clips):
         of_network(Mean, num_classes=7)(clips)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("model.outputs=scores", r"^model\.outputs = scores"), ("model.cam_at=third", r"^model\.cam_at = third")],
+)
+def test_a_key_of_the_model_is_named_once(override, message):
+    config = composed(*RANDOM, "model=slowfast", "model.cam_layer=null", override)
+    with pytest.raises(UserError, match=message):
+        build(config, "model")
+
+
+@pytest.mark.parametrize("scores", [None, ("a", "b"), {"logits": torch.zeros(3, 5)}])
+def test_what_is_no_tensor_is_no_score(scores, clips):
+    with pytest.raises(UserError, match=f"gives {type(scores).__name__}, not a tensor of scores"):
+        of_network(lambda: Gives(scores))(clips)
+
+
+class Gives(nn.Module):
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, clip):
+        return self.scores
+
+
+def test_num_classes_goes_to_a_parameter_of_that_name_alone():
+    class Open(nn.Module):
+        def __init__(self, **kwargs):
+            super().__init__()
+            self.given = kwargs
+
+    assert of_network(Open).recognizer.given == {}
+
+
 def test_random_weights_leave_the_gpu_s_generators_alone(monkeypatch):
     def refuse(seed):
         raise AssertionError("reseeds the GPUs")
@@ -327,9 +372,9 @@ def fails():
         ({"network": lambda: 3}, r"model\.network makes int, not an nn\.Module"),
         ({"network": dict}, r"^model\.network: no signature found"),
         ({"network": fails}, r"^model\.network: no such file$"),
-        ({"outputs": "scores"}, r"^model\.outputs = scores is not one of logits, probs"),
+        ({"outputs": "scores"}, r"^outputs = scores is not one of logits, probs"),
         ({"cam_layers": {"last": "recognizer.fd"}}, r"model\.cam_layers\.last = recognizer\.fd is not a layer"),
-        ({"cam_layers": {"last": "recognizer.fc"}, "cam_at": "first"}, r"^model\.cam_at = first is not one of last"),
+        ({"cam_layers": {"last": "recognizer.fc"}, "cam_at": "first"}, r"^cam_at = first is not one of last"),
         ({"stages": [{"fc": ["recognizer.fd"]}]}, r"model\.stages names recognizer\.fd"),
     ],
 )

@@ -1,6 +1,7 @@
 """Weights go in whole or not at all, whatever the file they come in."""
 
 import hashlib
+import re
 from collections import Counter, OrderedDict
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vxbench.errors import UserError
-from vxbench.models import build_classifier, digest, load_checkpoint
+from vxbench.models import digest, load_checkpoint
 from vxbench.models.checkpoints import WEIGHTS, load_body, locate, read_weights
 from vxbench.models.convert import FORMATS
 
@@ -71,6 +72,32 @@ def test_missing_and_unexpected_weights_are_counted_and_named(weights, tmp_path)
     torch.save(weights | {"extra": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"1 missing \(body\.bias\); 1 unexpected \(extra\)"):
         load_checkpoint(Small(), tmp_path / "w.pth")
+
+
+def test_names_of_another_project_are_answered_with_how_to_say_so(weights, tmp_path):
+    torch.save({f"net.{name}": value for name, value in weights.items()}, tmp_path / "w.pth")
+    hint = f"model.checkpoint={{file: {tmp_path}/w.pth, format: torchvision | 3d_resnets | stp_vgg16lstm}}"
+    with pytest.raises(UserError, match=re.escape(hint)):
+        load_checkpoint(Small(), tmp_path / "w.pth")
+    torch.save({"body.weight": weights["body.weight"]}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="3 missing") as caught:
+        load_checkpoint(Small(), tmp_path / "w.pth")
+    assert "format" not in str(caught.value)
+
+
+def test_two_weights_of_one_name_are_refused(weights, tmp_path):
+    torch.save(weights | {"module.body.bias": torch.ones(5)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"holds some weights twice, with and without the prefix `module\."):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody-of-this-name/w.pth", "w" * 300, "a\0b.pth", "pkg:../checkpoints.py", "pkg:/etc/hosts"]
+)
+def test_a_name_that_no_file_can_have_is_one_line(name):
+    with pytest.raises(UserError, match=r"^checkpoint ") as caught:
+        locate(name)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_failed_load_changes_nothing(weights, tmp_path):
@@ -227,10 +254,10 @@ def test_an_entry_says_the_hash_of_its_file(weights, tmp_path):
 def test_an_absent_entry_says_where_it_is_published(tmp_path):
     entry = {"file": str(tmp_path / "w.pth"), "url": "https://zoo.example/net.pth", "source": "the zoo"}
     with pytest.raises(UserError) as caught:
-        load_checkpoint(Small(), entry, "or go without")
+        load_checkpoint(Small(), entry)
     assert str(caught.value) == (
         f"checkpoint {tmp_path}/w.pth does not exist (the zoo); put https://zoo.example/net.pth into {tmp_path} "
-        "as w.pth; or go without"
+        "as w.pth; model.checkpoint=null gives random weights"
     )
 
 
@@ -254,13 +281,6 @@ def test_a_file_without_weights_is_refused(tmp_path):
     torch.save({"state_dict": {"a": 1}}, tmp_path / "w.pth")
     with pytest.raises(UserError, match="no state_dict of tensors"):
         read_weights(tmp_path / "w.pth")
-
-
-def test_a_missing_file_says_where_its_weights_are_got(tmp_path):
-    config = "r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb"
-    spec = {"frames": 8, "height": 32, "width": 32, "mean": [0.0] * 3, "std": [1.0] * 3}
-    with pytest.raises(UserError, match=r"no\.pth does not exist.*https://download\.openmmlab\.com/\S+r2plus1d_r34"):
-        build_classifier(config, 400, spec, checkpoint=tmp_path / "no.pth")
 
 
 def test_packaged_names_lie_beside_the_code():

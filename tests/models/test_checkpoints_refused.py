@@ -121,15 +121,16 @@ def test_nothing_that_is_let_through_does_anything(name, tmp_path):
         read_weights(stored(program(once, b")R")))
 
 
-@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor", "ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize(
     "make",
     [
         lambda: torch.zeros(3, device="meta"),
         lambda: torch.eye(3).to_sparse(),
         lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        lambda: torch.nested.nested_tensor([torch.ones(3), torch.ones(2)]),
     ],
-    ids=["meta", "sparse", "quantised"],
+    ids=["meta", "sparse", "quantised", "nested"],
 )
 def test_tensors_without_plain_numbers_are_no_weights(make, tmp_path):
     torch.save(WEIGHTS | {"odd": make()}, tmp_path / "w.pth")

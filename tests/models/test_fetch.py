@@ -1,5 +1,6 @@
 """A checkpoint file is had whole and as published, or not at all, and the one line of the error says how to get it."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -211,7 +212,9 @@ def test_a_damaged_file_of_a_mirror_is_refused_and_not_worked_around(entry, fold
     assert visible(folder) == []
 
 
-@pytest.mark.parametrize("mirror", ["nowhere", "ftp://127.0.0.1/m"])
+@pytest.mark.parametrize(
+    "mirror", ["nowhere", "ftp://127.0.0.1/m", "http://[::1", "~nobody-of-this-name", "m" * 300, "a\0b"]
+)
 def test_a_mirror_that_is_none_is_refused(mirror, entry):
     assert f"paths.mirror = {mirror} is neither a folder nor an http(s) address" in failure(entry, mirror=mirror)
 
@@ -219,6 +222,70 @@ def test_a_mirror_that_is_none_is_refused(mirror, entry):
 def test_a_folder_that_cannot_be_written_is_one_line(entry, folder):
     folder.write_text("a file where the folder should be")
     assert f"checkpoint {folder}/net.pth cannot be written" in failure(entry, download=True)
+
+
+@pytest.mark.parametrize("host", ["h" * 70, "[fe80::1%25]x", "127.0.0.1:port", "a..b"])
+def test_a_host_that_cannot_be_is_one_line(host, folder):
+    said = failure({"file": f"{folder}/net.pth", "url": f"http://{host}/net.pth"}, download=True)
+    assert f"http://{host}/net.pth" in said
+
+
+@pytest.mark.parametrize("path", ["../net.pth", "%2e%2e/net.pth", "a/../../net.pth"])
+def test_no_address_leads_out_of_a_mirror(path, folder, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "net.pth").write_bytes(CONTENT)
+    entry = {"file": f"{folder}/mine.pth", "url": f"https://zoo.example/{path}"}
+    assert "does not exist" in failure(entry, mirror=tmp_path / "mirror")
+
+
+class Answer:
+    """What requests.get gives: half of a file, without a complaint."""
+
+    status_code = 200
+
+    def __init__(self, headers):
+        self.headers = headers
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def iter_content(self, size):
+        yield CONTENT[: len(CONTENT) // 2]
+
+
+def test_fewer_bytes_than_announced_are_refused(entry, folder, monkeypatch):
+    """Old releases of urllib3 do not notice themselves."""
+    headers = {"Content-Length": str(len(CONTENT))}
+    monkeypatch.setattr("requests.get", lambda *_, **__: Answer(headers))
+    assert f"broke off after {len(CONTENT) // 2} of {len(CONTENT)} bytes" in failure(entry, download=True)
+    assert visible(folder) == []
+
+
+def test_the_length_of_an_encoded_answer_is_not_that_of_the_file(entry, folder, monkeypatch):
+    headers = {"Content-Length": "17", "Content-Encoding": "gzip"}
+    monkeypatch.setattr("requests.get", lambda *_, **__: Answer(headers))
+    entry.pop("sha256")
+    assert obtain(entry, download=True).read_bytes() == CONTENT[: len(CONTENT) // 2]
+
+
+def test_who_waits_is_told_so_once_and_gives_up(entry, folder, server, monkeypatch, capfd):
+    monkeypatch.setattr(fetch, "WAIT_S", 0.1)
+    folder.mkdir()
+    with open(folder / ".net.pth.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert f"another process has held {folder}/.net.pth.lock" in failure(entry, download=True)
+    assert capfd.readouterr().err.splitlines() == [f"waiting for another process to fetch {folder}/net.pth"]
+    assert server.asked == []
+
+
+def test_a_folder_that_refuses_files_is_not_waited_for():
+    """Linux's /proc answers that a new file's folder is not there, which locks take for somebody else's doing."""
+    assert "/proc/self/net.pth cannot be written" in failure(
+        {"file": "/proc/self/net.pth", "url": "http://127.0.0.1/net.pth"}, download=True
+    )
 
 
 WAITING = """
@@ -254,6 +321,7 @@ def test_processes_that_want_the_same_file_fetch_it_once(entry, folder, server):
         ({"sha256": 123e45}, "is read as a number; put it in quotes"),
         ({"url": "ftp://host/net.pth"}, "url = ftp://host/net.pth is not an http(s) address"),
         ({"url": "file:///net.pth"}, "is not an http(s) address"),
+        ({"url": "http://[::1/net.pth"}, "is not an http(s) address"),
         ({"sha265": "0123abcd"}, "unknown key sha265; did you mean sha256?"),
         ({"file": None}, "the key file is missing"),
     ],

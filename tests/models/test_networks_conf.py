@@ -84,7 +84,7 @@ def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps(built):
     hook = classifier.get_submodule(classifier.cam_layer).register_forward_hook(lambda *call: outputs.append(call[-1]))
     classifier(torch.zeros(1, 3, 8, 64, 64))
     hook.remove()
-    assert outputs[0].shape == (1, 64, 2, 4, 4)
+    assert outputs[0].shape == (1, classifier.recognizer.cls_head.in_channels, 2, 4, 4)
     assert sum(parameter.numel() for parameter in classifier.parameters()) <= 250_000
 
 

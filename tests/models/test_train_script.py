@@ -1,6 +1,8 @@
 """scripts/train.py from the shell, an epoch on a handful of clips: weights, their record, and a cell that uses them."""
 
 import json
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +55,13 @@ def trained_r3d(few_clips, tmp_path_factory) -> Path:
     return folder / "weights.safetensors"
 
 
+def test_the_record_can_be_run_again(trained_tsm):
+    record = json.loads(trained_tsm.with_suffix(".json").read_text())
+    assert shlex.split(record["command"])[2:4] == TINY[:2]
+    assert record["unreadable_clips"] == {"train": {"clips": 0, "first": []}, "test": {"clips": 0, "first": []}}
+    assert record["licence"] == "Apache-2.0"
+
+
 @pytest.mark.parametrize(("model", "dataset"), [("tsm", "ucf101_24"), ("r3d", "ucf101")])
 def test_a_cell_measures_the_accuracy_of_the_record(model, dataset, few_clips, tmp_path, request):
     file = request.getfixturevalue(f"trained_{model}")
@@ -89,9 +98,32 @@ def test_a_killed_run_resumes_to_the_same_weights(trained_tsm, few_clips, tmp_pa
     file = tmp_path / "resumed.safetensors"
     killed_after_an_epoch(tmp_path, few_clips, *TSM, f"export={file}")
     assert not file.exists()
+    fewer = tmp_path / "fewer"
+    shutil.copytree(few_clips, fewer)
+    next(fewer.rglob("v_*g08_c01.avi")).unlink()
+    refused = run(tmp_path, fewer, *TSM, f"export={file}", "resume=true")
+    assert refused.returncode == 1
+    assert "data.clips=" in refused.stderr
     resumed = run(tmp_path, few_clips, *TSM, f"export={file}", "resume=true")
     assert resumed.returncode == 0, resumed.stderr
     assert file.read_bytes() == trained_tsm.read_bytes()
+
+
+def test_an_interrupt_is_one_line(few_clips, tmp_path):
+    def interruptible():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+
+    given = command(tmp_path, few_clips, "recipe.epochs=1000", f"export={tmp_path / 'w.safetensors'}")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(given, cwd=REPOSITORY, preexec_fn=interruptible, **pipes)
+    assert process.stdout.readline() == f"the weights will be {tmp_path / 'w.safetensors'}\n"
+    while process.poll() is None and not list((tmp_path / "results").rglob(STATE)):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert said == "train: stopped; resume=true goes on\n"
+    (folder,) = (path.parent.name for path in (tmp_path / "results").rglob(STATE))
+    assert folder == "r2plus1d-ucf101_24-mini-mini-control_None-seed0"
 
 
 def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
@@ -110,6 +142,8 @@ def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
         ("recipe=stepp", "recipe"),
         ("epoch=3", "Could not override 'epoch'"),
         ("paths.data=/nowhere", "/nowhere"),
+        ("export=README.md/weights.safetensors", "export = README.md/weights.safetensors cannot be written"),
+        ("export=/proc/no/weights.safetensors", "cannot be written"),
     ],
 )
 def test_a_mistake_is_one_line(override, message, few_clips, tmp_path):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from vxbench.datasets.base import ClipRef
 from vxbench.datasets.mini.appearance import unpacked
@@ -21,7 +20,7 @@ from vxbench.models.training.augment import (
     recoloured,
     shifted,
 )
-from vxbench.models.training.clips import ORDERS, TestClips, TrainingClips, collate
+from vxbench.models.training.clips import ORDERS, TestClips, TrainingClips, batches
 from vxbench.models.training.readers import without_actors
 
 seeds = st.integers(0, 2**32 - 1)
@@ -214,6 +213,21 @@ def missing(ref, pick):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_clip_that_cannot_be_read_crosses_from_a_worker_whole(workers):
     clips = TrainingClips(REFS, missing, CENTRE, PLAIN)
-    [batch] = DataLoader(clips, 4, num_workers=workers, collate_fn=collate)
-    assert isinstance(batch, ClipError)
-    assert (batch.kind, batch.message) == ("missing", "a/0 is not there")
+    [batch] = batches(clips, 4, workers)
+    assert [clip.id for clip in batch["unreadable"]] == [ref.id for ref in REFS]
+    error = batch["unreadable"][0].error
+    assert (error.kind, error.message) == ("missing", "a/0 is not there")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_next_clip_that_can_be_read_stands_in(workers):
+    def read(ref, pick):
+        return missing(ref, pick) if ref.id in ("a/0", "a/3") else ramp_reader(ref, pick)
+
+    clips = TrainingClips(REFS, read, CENTRE, PLAIN, stand_in=True)
+    [batch] = batches(clips, 4, workers)
+    assert batch["labels"].tolist() == [1, 1, 2, 1]  # after the last comes the first, which cannot be read either
+    assert [clip.id for clip in batch["unreadable"]] == ["a/0", "a/3", "a/0"]
+    assert batch["frames"].shape == (4, 8, 16, 16, 3)
+    shown = [tuple(clip[:, 0, 0, 0].tolist()) for clip in batch["frames"]]
+    assert len({shown[0], shown[1], shown[3]}) == 3  # each at its own moments

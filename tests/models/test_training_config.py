@@ -5,11 +5,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
+from vxbench.datasets.base import ClipRef
 from vxbench.errors import UserError
 from vxbench.models.checkpoints import locate
 from vxbench.models.training.augment import Augmentation
 from vxbench.models.training.fit import Fit
-from vxbench.models.training.train import check_settings, classifier_for, export_path, settings
+from vxbench.models.training.train import check_settings, classifier_for, data_settings, export_path, licence, settings
 from vxbench.runner.config import build, options
 
 MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
@@ -111,6 +112,11 @@ def test_mini_clips_are_not_mirrored(composed):
         ("recipe.epochs=0", "recipe.epochs = 0"),
         ("recipe.label_smoothing=2", "recipe.label_smoothing = 2"),
         ("workers=-1", "workers = -1"),
+        ("timeout_s=0", "timeout_s = 0"),
+        ("unreadable=ignore", "unreadable = ignore is not one of refuse, leave_out"),
+        ("recipe.trainable=fc", r"recipe.trainable = fc is not null or a list .*\[fc\]"),
+        ("recipe.trainable=[1]", "recipe.trainable = "),
+        ("recipe.trainable={fc:1}", "recipe.trainable = "),
         ("test_controls=[backwards]", "control = backwards is not one of None, shuffled, still, background"),
         ("dataset=ucf101 control=background", "background is a control of the mini UCF101-24, not of ucf101"),
         ("scale=paper", "scale = paper does not go with profile = mini"),
@@ -123,6 +129,43 @@ def test_a_wrong_setting_is_refused_at_once(change, message, composed):
 
 def test_what_decides_no_weight_does_not_hinder_resuming(composed):
     plain = settings(composed())
-    assert settings(composed("workers=3", "paths.cache=/tmp/x", "model.display=X", "resume=true")) == plain
-    for change in ("seed=1", "recipe.optimizer.lr=1", "model.input.frames=4", "dataset.seed=3", "control=still"):
+    free = ("paths.cache=/tmp/x", "model.display=X", "resume=true", "unreadable=leave_out", "timeout_s=1")
+    assert settings(composed(*free)) == plain
+    for change in (
+        "workers=3",
+        "seed=1",
+        "recipe.optimizer.lr=1",
+        "model.input.frames=4",
+        "dataset.seed=3",
+        "control=still",
+    ):
         assert settings(composed(change)) != plain, change
+
+
+class Listed:
+    """What `data_settings` needs of a data set."""
+
+    def __init__(self, ids, classes, digest):
+        self.clips = [ClipRef(name, "nowhere", 0) for name in ids]
+        self.classes, self.digest = classes, lambda: digest
+
+
+def test_other_clips_classes_or_annotation_hinder_resuming():
+    plain = data_settings(Listed(["a/1", "a/2"], ["a"], "x"))
+    assert plain == data_settings(Listed(["a/1", "a/2"], ["a"], "x"))
+    for other in (["a/1"], ["a"], "x"), (["a/1", "a/2"], ["a", "b"], "x"), (["a/1", "a/2"], ["a"], "y"):
+        assert data_settings(Listed(*other)) != plain
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ((), "Apache-2.0"),
+        (("init=somewhere.pth",), "that of somewhere.pth"),
+        (("init=ucf101_24",), "that of pkg:mini_tsm.safetensors"),
+        (("init=ucf101_24", "+weights.ucf101_24.licence=CC-BY"), "CC-BY"),
+        (("init=somewhere.pth", "licence=MIT"), "MIT"),
+    ],
+)
+def test_the_licence_is_that_of_the_weights_to_start_from(overrides, expected, composed):
+    assert licence(composed("model=tsm", *overrides)) == expected

@@ -1,6 +1,9 @@
 """Fitting: it learns, it can be interrupted anywhere, and what cannot work is refused in one line."""
 
+import os
 import pickle
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from vxbench.models.training.evaluate import accuracy
 from vxbench.models.training.fit import Fit, _batches, fit
 from vxbench.models.training.resume import STATE
 from vxbench.models.training.trainee import cross_entropy, sound_kernels
+from vxbench.models.training.unreadable import LeftOut, failing_workers
 from vxbench.runner.tracker import NoTracker
 
 FRAMES, SIZE, CLASSES = 4, 8, 6
@@ -129,11 +133,23 @@ def test_without_resume_a_run_begins_anew(tmp_path):
     assert equal(whole, fitted(tmp_path))
 
 
-def test_a_run_is_not_resumed_with_other_settings(tmp_path):
+def test_a_run_is_neither_resumed_nor_replaced_with_other_settings(tmp_path):
     fitted(tmp_path, settings={"recipe.lr": 0.1, "seed": 0})
-    with pytest.raises(UserError, match=r"recipe.lr=0.1, not 0.2"):
-        fitted(tmp_path, settings={"recipe.lr": 0.2, "seed": 0}, resume=True)
-    fitted(tmp_path, settings={"recipe.lr": 0.2, "seed": 0})
+    kept = (tmp_path / STATE).read_bytes()
+    for resume in (True, False):
+        with pytest.raises(UserError, match=r"recipe.lr=0.1, not 0.2; .*work_dir"):
+            fitted(tmp_path, settings={"recipe.lr": 0.2, "seed": 0}, resume=resume)
+    assert (tmp_path / STATE).read_bytes() == kept
+
+
+@pytest.mark.parametrize("layer", ["fc", "extra"])  # of another shape, or not known to the state
+def test_a_state_of_another_model_is_refused(tmp_path, layer):
+    fitted(tmp_path)
+    other = toy()
+    setattr(other, layer, nn.Linear(8, CLASSES + 1))
+    with pytest.raises(UserError, match="is of another model") as error:
+        fitted(tmp_path, other, resume=True)
+    assert "\n" not in str(error.value)
 
 
 class Evil:
@@ -144,14 +160,19 @@ class Evil:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("kind", ["damaged", "malicious"])
+@pytest.mark.parametrize("kind", ["damaged", "malicious", "foreign", "list", "folder"])
 def test_a_state_that_training_did_not_write_is_refused(tmp_path, kind):
     fitted(tmp_path)
     proof = tmp_path / "executed"
     if kind == "damaged":
         (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:1000])
-    else:
+    elif kind == "malicious":
         (tmp_path / STATE).write_bytes(pickle.dumps(Evil(proof)))
+    elif kind == "folder":
+        (tmp_path / STATE).unlink()
+        (tmp_path / STATE).mkdir()
+    else:
+        torch.save([1] if kind == "list" else {"settings": "{}"}, tmp_path / STATE)
     with pytest.raises(UserError, match="cannot be resumed"):
         fitted(tmp_path, resume=True)
     assert not proof.exists()
@@ -232,6 +253,68 @@ def test_a_missing_clip_ends_training_with_its_reason(tmp_path):
     for workers in (0, 1):
         with pytest.raises(ClipError, match="is not there"):
             fitted(tmp_path, read=read, workers=workers)
+
+
+def broken(*numbers):
+    """Reads clips but those of these numbers."""
+
+    def read(ref, pick):
+        if int(ref.id.removeprefix("clip")) in numbers:
+            raise ClipError("undecodable", f"{ref.id} is broken")
+        return coloured(ref, pick)
+
+    return read
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_leaves_out_what_cannot_be_read(tmp_path, workers, capsys):
+    training = TrainingClips(REFS, broken(3, 23), SAMPLER, Augmentation(), stand_in=True)
+    left_out = LeftOut("leave_out")
+    fit(toy(), training, dict, how(tmp_path, epochs=2, workers=workers), left_out=left_out)
+    assert left_out.record() == {"clips": 2, "first": ["clip23", "clip3"]}
+    assert sorted(capsys.readouterr().out.splitlines()[:2]) == [
+        "left out: clip23: clip23 is broken",
+        "left out: clip3: clip3 is broken",
+    ]
+
+
+def test_a_batch_of_which_nothing_can_be_read_ends_training(tmp_path):
+    training = TrainingClips(REFS, broken(*range(24)), SAMPLER, Augmentation(), stand_in=True)
+    with pytest.raises(UserError, match="no clip of a whole batch can be read: clip"):
+        fit(toy(), training, dict, how(tmp_path), left_out=LeftOut("leave_out"))
+
+
+def test_accuracy_is_of_the_clips_that_can_be_read():
+    refs = [ClipRef(f"clip{i}", "nowhere", i % 2) for i in range(4)]
+    table = [[9.0, 1.0]] * 256  # always class 0
+    left_out = LeftOut("leave_out")
+    found = accuracy(Fixed(table), TestClips(refs, broken(1), SAMPLER), batch_size=1, left_out=left_out)
+    assert found["top1"] == pytest.approx(2 / 3)  # of clips 0, 2 and 3; the division of two small integers
+    assert left_out.record() == {"clips": 1, "first": ["clip1"]}
+    with pytest.raises(UserError, match="none of the 4 test clips can be read"):
+        accuracy(Fixed(table), TestClips(refs, broken(*range(4)), SAMPLER), left_out=left_out)
+
+
+def killed(ref, pick):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def asleep(ref, pick):
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("read", "message"), [(killed, "exited unexpectedly|is killed"), (asleep, "timed out after 1 s")]
+)
+def test_a_worker_that_fails_is_one_line(tmp_path, read, message):
+    with pytest.raises(UserError, match=message) as error:
+        fitted(tmp_path, read=read, workers=1, timeout_s=1 if read is asleep else 60)
+    assert "\n" not in str(error.value)
+
+
+def test_another_error_of_training_is_not_taken_for_a_worker_s():
+    with pytest.raises(RuntimeError, match="CUDA"), failing_workers():
+        raise RuntimeError("CUDA error")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,11 @@ def identity(*overrides, weights="w", data="d", machine=None):
         "dataset.seed=1",
         "metric.stc.tau=0.4",
         "model.input.frames=16",
+        "model.cam_layer=recognizer.backbone.layer3",
+        "+model.overrides.backbone.cache=1",
+        "+explainer.inner={chunk: 3}",
+        "+explainer.root=here",
+        "+metric.stc.display=2",
         "profile=smoke",
     ],
 )
@@ -43,11 +48,22 @@ def test_what_changes_a_number_makes_another_cell(override):
         "device=cuda",
         "tracker=wandb",
         "model.display=X",
+        "model.seed=3",
+        "model.checkpoint=mine.pth",
+        "dataset.cache=elsewhere",
+        "+model.cam_at=slow",
+        "+model.cam_layers={slow: a}",
+        "model.stages=[]",
         "shard.count=2",
     ],
 )
 def test_what_changes_no_number_leaves_the_cell(override):
     assert identity(override) == identity()
+
+
+def test_stages_make_another_cell_where_they_are_randomised():
+    assert identity("metric=sanity", "model.stages=[]") != identity("metric=sanity")
+    assert identity("metric=sanity", "runner.chunk=3") == identity("metric=sanity")
 
 
 def test_other_weights_or_data_make_another_cell():

@@ -1,5 +1,7 @@
 """Composition of every config, and the one line that each mistake gets."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -143,6 +145,54 @@ def test_a_target_outside_the_allow_list_is_refused(target):
     config = composed(f"explainer._target_={target}")
     with pytest.raises(UserError, match=r"explainer\._target_ = .* is not allowed"):
         build(config, "explainer")
+
+
+@pytest.mark.parametrize(
+    ("target", "origin"),
+    [
+        ("vxbench.models.fetch.shutil.copyfile", "shutil.copyfile"),
+        ("vxbench.runner.config.get_close_matches", "difflib.get_close_matches"),
+        ("vxbench.explainers.Gradients.__class__", "builtins.type"),
+    ],
+)
+def test_what_an_allowed_module_imported_is_not_allowed(target, origin):
+    config = composed(f"explainer._target_={target}")
+    with pytest.raises(UserError, match=re.escape(f"explainer._target_ = {target} ({origin}) is not allowed")):
+        build(config, "explainer")
+
+
+@pytest.mark.parametrize("target", ["vxbench.runner.config", "vxbench.models.reading.IGNORED.count", "vxbench.no"])
+def test_a_target_is_a_class_or_a_function(target):
+    with pytest.raises(UserError) as caught:
+        build(composed(f"explainer._target_={target}"), "explainer")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_instance_of_an_allowed_class_is_no_target():
+    config = composed("explainer._target_=vxbench.models.convert.FORMATS")
+    with pytest.raises(UserError, match=r"FORMATS is neither a class nor a function"):
+        build(config, "explainer")
+
+
+MINE = "{file: mine.pth, class_order: train_csv}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "order"),
+    [
+        (["model=r3d", "profile=paper"], "train_csv"),
+        (["model=r3d", "profile=paper", "model.checkpoint=mine.pth"], "label_map"),
+        (["model=r3d", "profile=paper", "model.checkpoint=null"], "label_map"),
+        (["model=r3d", "profile=paper", f"model.checkpoint={MINE}"], "train_csv"),
+        (["model=r3d", "profile=paper", "model.checkpoint=mine.pth", "dataset.class_order=train_csv"], "train_csv"),
+        (["model=r3d"], "label_map"),
+        (["model=custom"], "label_map"),
+        (["model=custom", f"model.checkpoint={MINE}"], "train_csv"),
+        (["model=tsm"], "label_map"),  # which has no weights for these classes
+    ],
+)
+def test_classes_are_numbered_as_the_checkpoint_in_use_numbers_them(overrides, order):
+    assert composed("dataset=kinetics700", *overrides).dataset.class_order == order
 
 
 def test_a_nested_target_is_refused_too():

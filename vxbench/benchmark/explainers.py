@@ -5,8 +5,10 @@ import statistics
 
 from vxbench.benchmark.clock import machine, now, timed
 from vxbench.benchmark.network import composed, forward_and_gradient, network, random_clips
+from vxbench.benchmark.options import check_names, check_networks
+from vxbench.errors import UserError
 from vxbench.explainers.perturbation.loop import Step
-from vxbench.runner.config import build
+from vxbench.runner.config import build, options
 
 WARM_UP = 1
 
@@ -20,6 +22,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    check_networks(given, "iterations")
+    check_names("explainers", given.explainers, options("explainer"))
+    for explainer in given.explainers:
+        if "iterations" not in composed(given.models[0], f"explainer={explainer}").explainer:
+            raise UserError(
+                f"--explainers {explainer} has no iterations to time; the perturbation methods have, as fep"
+            )
     print(f"{machine(given.device)}, batch {given.batch}")
     print(f"{'model':10} {'explainer':10} {'s/iteration':>12} {'network s':>10} {'outside':>8}")
     for model in given.models:

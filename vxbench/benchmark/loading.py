@@ -7,10 +7,12 @@ from itertools import cycle, islice
 
 from hydra import compose, initialize_config_dir
 
+from vxbench.benchmark.options import check_counts, check_names
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import UserError
-from vxbench.runner.config import build, conf_dir
+from vxbench.ranges import whole
+from vxbench.runner.config import build, conf_dir, options
 
 CHUNK = 64  # clips held in memory at a time
 
@@ -24,6 +26,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    check_names("dataset", [given.dataset], options("dataset"))
+    check_names("profile", [given.profile], options("profile"))
+    check_counts(given, "clips", "workers")
+    for length in given.size:
+        whole("--size", length, 1)
     size = "x".join(map(str, given.size))
     print(f"{given.dataset}, {given.clips} clips of {size}, {given.workers} workers")
     with tempfile.TemporaryDirectory() as cache, DecodePool(given.workers) as pool:

@@ -10,8 +10,8 @@ import torch
 
 from vxbench.benchmark.clock import machine, median_time
 from vxbench.benchmark.network import composed, forward_and_gradient, network, random_clips
+from vxbench.benchmark.options import check_networks, every_model
 from vxbench.errors import UserError
-from vxbench.runner.config import options
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -25,12 +25,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write models_<device>.md there")
 
 
-def every_model() -> list[str]:
-    """All models that need nothing from the user."""
-    return [name for name in options("model") if name != "custom"]
-
-
 def run(given: argparse.Namespace) -> None:
+    check_networks(given, "repeats")
+    if given.write:
+        _make_folder(given.write)
     rows = []
     for model in given.models:
         for precision in given.precisions:
@@ -38,9 +36,15 @@ def run(given: argparse.Namespace) -> None:
             print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     if given.write:
         path = given.write / f"models_{_slug(given.device)}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(report(rows, given))
         print(f"wrote {path}")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--write {path} is no folder that can be written to: {error.strerror}") from error
 
 
 @torch.no_grad()

@@ -40,7 +40,8 @@ def load_annotation(path: Path) -> dict[str, dict]:
     """The entries of an annotation file, by "<Class>/<video name>".
 
     Raises:
-        UserError: it cannot be read, or asks for anything but numpy arrays, numbers, strings and containers.
+        UserError: it cannot be read, names a video otherwise, or asks for anything but numpy arrays,
+            numbers, strings and containers.
     """
     try:
         with Path(path).open("rb") as file:
@@ -49,6 +50,8 @@ def load_annotation(path: Path) -> dict[str, dict]:
         raise UserError(f"{path} refused: {_one_line(error)}; get the published file anew") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} refused: it holds a {type(content).__name__}, not a dict of videos")
+    if wrong := [key for key in content if not isinstance(key, str) or "/" not in key]:
+        raise UserError(f"{path} refused: a video is named {wrong[0]!r}, not '<Class>/<name>'")
     return content
 
 

@@ -3,7 +3,8 @@
 A copy is found by a hash of all that decides it: the video's path, size and time of change (of a folder, those of its
 images), which frames are taken, how they are resized, and the versions of the libraries that do it. It is written to a
 temporary file and renamed, so that processes and machines may share a folder. A copy that is damaged is made anew: each
-part has a checksum. Where a copy cannot be written (disk full, no right to), the run goes on without, and says so once.
+part has a checksum. Where a copy cannot be written (disk full, no right to), the run goes on without, and says so once;
+a folder with an image that cannot be looked at (a broken link) has no copy.
 """
 
 import hashlib
@@ -13,8 +14,10 @@ from contextlib import suppress
 from dataclasses import astuple
 from functools import lru_cache
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -37,14 +40,22 @@ def cached(
     view: all else that decides the frames; its repr must tell two views apart.
     span: the frames start <= t < stop that read() may look at; changes of other images of a folder do not matter.
     """
-    if folder is None or not path.exists():
+    kept = None if folder is None else _place(folder, path, view, span)
+    if kept is None:
         return read()
-    kept = Path(folder) / f"{_key(path, view, span)}.npz"
     sampled = _load(kept)
     if sampled is None:
         sampled = read()
         _keep(kept, sampled)
     return sampled
+
+
+def _place(folder: Path, path: Path, view: tuple, span: tuple[int, int] | None) -> Path | None:
+    """Where the copy is kept, None if there is no video or not all of it can be looked at: read() knows what to say."""
+    try:
+        return folder / f"{_key(path, view, span)}.npz"
+    except OSError:
+        return None
 
 
 def _key(path: Path, view: tuple, span: tuple[int, int] | None) -> str:
@@ -60,10 +71,16 @@ def _libraries() -> list[str]:
 def _load(path: Path) -> Sampled | None:
     """The copy, or None if there is none that is whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Sampled(file["frames"], file["indices"], Window(*file["window"].tolist()))
+        with ZipFile(path) as file:
+            frames, indices, window = (_array(file.read(f"{name}.npy")) for name in ("frames", "indices", "window"))
+            return Sampled(frames, indices, Window(*window.tolist()))
     except Exception:  # zip and npy readers raise nearly anything on damaged files
         return None
+
+
+def _array(content: bytes) -> np.ndarray:
+    """Of a part that was read to its end: only there is its checksum compared, and np.load may stop before it."""
+    return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
 
 
 def _keep(path: Path, sampled: Sampled) -> None:

@@ -5,6 +5,7 @@ PyAV where decord seeks to the wrong frame, is blind, or costs too much:
 
 * open groups of pictures (MPEG-4 and MPEG-2 with B-frames, HEVC) and AVI whose codec can reorder: decord takes a
   keyframe's place in the file for its place in the video. `Header.seekable` finds these from the packets' times.
+* files that decord cannot open (AV1 in MP4).
 * streams without a number of frames in the header (raw ones, Matroska), and edit lists, which hide frames.
 * frames 16, 24, 48 or 72 pixels wide, which decord refuses or gives a fourth channel.
 * spans of a file that has an index of all its frames (MP4, MOV): decord reads a whole file to open it, and hour-long
@@ -97,14 +98,26 @@ def _within(pick: Pick, span: tuple[int, int], path: Path) -> Pick:
 
 def _read(path: Path, pick: Pick, decoder: str) -> tuple[np.ndarray, np.ndarray]:
     header = read_header(path)
-    chosen = best_decoder(header) if decoder == "auto" else decoder
-    if chosen == "pyav":
+    if decoder == "pyav":
         return _pyav(path, pick, header)
-    reader = _decord_reader(path)
-    if decoder == "auto" and len(reader) != header.packets:
+    reader = _decord_reader(path) if decoder == "decord" else _trusted_reader(path, header)
+    if reader is None:
         return _pyav(path, pick, header)
     indices = pick(len(reader))
     return reader.get_batch(indices).asnumpy(), indices
+
+
+def _trusted_reader(path: Path, header: Header):
+    """decord's reader, None where decord is wrong, cannot open the file, or counts other frames than there are."""
+    if best_decoder(header) == "pyav":
+        return None
+    from decord import DECORDError
+
+    try:
+        reader = _decord_reader(path)
+    except DECORDError:  # what is wrong with the file, if anything is, PyAV will say
+        return None
+    return reader if len(reader) == header.packets else None
 
 
 def _read_span(path: Path, pick: Pick, decoder: str) -> tuple[np.ndarray, np.ndarray]:

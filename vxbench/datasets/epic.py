@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.draw import draw, told
+from vxbench.datasets.draw import counted, draw, told
 from vxbench.datasets.epic_annotations import RATE, Clock, Segment, Video, read_table, read_videos, rows_of
-from vxbench.datasets.files import Part, as_list, digest_of, located
+from vxbench.datasets.files import Part, as_list, digest_of, distinct, located
 from vxbench.datasets.media import Library
 from vxbench.errors import OutOfRange, UserError
 from vxbench.ranges import one_of, whole
@@ -74,15 +74,15 @@ class EPIC(VideoDataset):
         one_of("labels", labels, [self.key])
         self.split = one_of("split", split, SPLITS)
         self.number, self.held_out = whole("classes", classes, 2), whole("held_out", held_out, 1)
-        self.per_class, self.seed = per_class, seed
+        self.per_class, self.seed, self.lists = per_class, seed, lists
         self.min_frames = whole("min_frames", min_frames, 1)
         self.max_frames = None if max_frames is None else whole("max_frames", max_frames, min_frames)
         root, videos = Path(root), as_list(videos)
-        files = self._located(root, lists, videos)
+        files = self._located(root, videos)
         self._digest = digest_of(files.values())
         info = read_videos(files[VIDEO_INFO])
         chosen = self._chosen(files, info)
-        self._find(chosen, info, Library((root / place for place in videos), ".MP4"))
+        self._find(chosen, info, Library((root / place for place in videos), ending=""))
         self.keep(chosen, info)
 
     def needed(self, listed: bool, drawn: bool) -> list[str]:
@@ -121,8 +121,9 @@ class EPIC(VideoDataset):
         """Short sha256 of the annotation and the lists, for the provenance of results."""
         return self._digest
 
-    def _located(self, root: Path, lists: str | None, videos: list[str]) -> dict[str, Path]:
+    def _located(self, root: Path, videos: list[str]) -> dict[str, Path]:
         """Name -> path of all files that are read."""
+        lists = self.lists
         listed = lists is not None and any((root / lists / name).exists() for name in self.list_names)
         names = self.needed(listed, drawn=not listed or self.split == "train")
         places = {name: f"epic55/annotations/{name}" for name in (VIDEO_INFO, *names)}
@@ -130,7 +131,7 @@ class EPIC(VideoDataset):
         if listed:
             places |= {name: f"{lists}/{name}" for name in self.list_names}
             parts += [Part([places[name]], AUTHORS) for name in self.list_names]
-        found = located(self.name, root, [Part(videos, PIXELS), *parts])
+        found = located(self.name, root, [Part(videos, PIXELS, folder=True), *parts])
         return dict(zip(places, found[1:], strict=True))
 
     def _chosen(self, files: Files, info: Videos) -> list[Segment]:
@@ -144,7 +145,7 @@ class EPIC(VideoDataset):
         else:
             segments = [self.tested(segment) for segment in segments]
         per_class = self.per_class if training or not published else None
-        chosen = draw(segments, self.classes, per_class, seed=self.seed)
+        chosen = draw(segments, self.classes, per_class, seed=self.seed, source=said)
         self.selection = told(chosen, said, per_class, seed=self.seed)
         return chosen
 
@@ -166,10 +167,16 @@ class EPIC(VideoDataset):
         """The words with most segments in the pool, of those with enough fit for testing."""
         enough = {word for word, count in Counter(s.word for s in fit).items() if count >= self.held_out}
         if len(enough) < self.number:
-            short = f"only {len(enough)} {self.word}s have held_out = {self.held_out} segments fit for testing"
-            raise OutOfRange(f"classes = {self.number}, but {short}")
+            few = f"only {counted(len(enough), self.word)} with held_out = {self.held_out} segments fit for testing"
+            raise OutOfRange(f"classes = {self.number}, but {few}{self._unlisted()}")
         counts = Counter(segment.word for segment in pool if segment.word in enough)
         return sorted(enough, key=lambda word: (-counts[word], word))[: self.number]
+
+    def _unlisted(self) -> str:
+        """What would spare us our own draw, if it was asked for."""
+        if self.lists is None:
+            return ""
+        return f"; the list of STEP's authors, {self.lists}/{self.list_names[0]}, is not there: {AUTHORS}"
 
     def _find(self, segments: list[Segment], info: Videos, library: Library) -> None:
         """Sets the clips, and the clock of each."""
@@ -184,20 +191,25 @@ def read_classes(path: Path, word: str) -> list[str]:
     """The words of the authors' list of classes, in the order of their labels.
 
     Raises:
-        UserError: the labels are not 0, 1, 2, ...
+        UserError: the labels are not 0, 1, 2, ..., or a word is there twice.
     """
     columns = {f"{word}_label": int, word: str}
     rows = sorted(rows_of(read_table(path, columns), columns))
     if [label for label, _ in rows] != list(range(len(rows))):
         raise UserError(f"{path}: the labels are not 0 to {len(rows) - 1}; get it anew: {AUTHORS}")
-    return [name for _, name in rows]
+    return list(distinct([name for _, name in rows], path))
 
 
 def _known(segments: list[Segment], info: Videos) -> list[Segment]:
-    """The segments, if all their videos have a resolution and a frame rate."""
+    """The segments, whose videos must be known, cut where these end: a table may have one run on by the rounding of the
+    length. One that starts there is no segment of that video.
+    """
     if unknown := sorted({segment.video for segment in segments} - set(info)):
         raise UserError(f"{VIDEO_INFO} lacks {', '.join(unknown[:5])}; get the published file anew")
-    return segments
+    for segment in segments:
+        if max(segment.start, segment.action[0]) >= info[segment.video].frames:
+            raise UserError(f"segment {segment.uid} starts after the end of {segment.video}; get the annotation anew")
+    return [segment.until(info[segment.video].frames) for segment in segments]
 
 
 def _labelled(segments: Iterable[Segment], classes: list[str]) -> list[Segment]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from vxbench.datasets.base import ClipRef
 from vxbench.datasets.epic import EPIC, Files, Videos
-from vxbench.datasets.epic_annotations import Segment, read_actions, read_table, rows_of
+from vxbench.datasets.epic_annotations import Segment, checked, read_actions, read_table, rows_of
 from vxbench.datasets.transform import Sampled
 from vxbench.errors import UserError
 from vxbench.ranges import one_of
@@ -90,7 +90,12 @@ def _inside(segment: Segment, info: Videos) -> bool:
 
 
 def moved(segment: Segment, seed: int) -> Iterator[Segment]:
-    """The segment's window moved to the side that is drawn first, then to the other; by the same amount."""
+    """The segment's window moved to the side that is drawn first, then to the other; by the same amount.
+
+    None of a segment of one frame: it has no part that fills a quarter to three quarters of a clip of its length.
+    """
+    if segment.frames < 2:
+        return
     bits = int.from_bytes(hashlib.sha256(f"{seed}/{segment.uid}".encode()).digest()[:8], "big")
     low, high = -(-segment.frames // 4), segment.frames * 3 // 4
     by = low + (bits >> 1) % (high - low + 1)
@@ -104,12 +109,12 @@ def read_windows(path: Path) -> list[Segment]:
     the action in a `left` row, and in a `right` row the first that is not: where their loader divides the clip.
 
     Raises:
-        UserError: it cannot be read as that list, or a middle is outside its clip.
+        UserError: it cannot be read as that list, a middle is outside its clip, or see `checked`.
     """
     columns = {"seg_id": int, "video_id": str, "verb": str, "start_frame": int, "stop_frame": int}
     columns |= {"middle_frame": int, "ground": str}
     rows = rows_of(read_table(path, columns), columns)
-    return [_window(*row, where=f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
+    return checked([_window(*row, where=f"{path}, line {line}") for line, row in enumerate(rows, start=2)], path)
 
 
 def _window(uid: int, video: str, verb: str, first: int, last: int, middle: int, side: str, where: str) -> Segment:

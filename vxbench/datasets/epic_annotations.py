@@ -7,13 +7,14 @@ ahead of the JPEGs. Here a frame is an official JPEG counted from 0, and a segme
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from vxbench.datasets.epic_boxes import Box, literal, parse_boxes
+from vxbench.datasets.files import distinct
 from vxbench.errors import UserError
 from vxbench.ranges import one_of
 
@@ -59,6 +60,11 @@ class Segment:
     def frames(self) -> int:
         return self.stop - self.start
 
+    def until(self, end: int) -> "Segment":
+        """Without the frames from `end` on."""
+        start, stop = self.action
+        return replace(self, stop=min(self.stop, end), action=(start, min(stop, end)))
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -77,20 +83,43 @@ class Clock:
 
 
 def read_videos(path: Path) -> dict[str, Video]:
-    """Every video of EPIC_video_info.csv."""
+    """Every video of EPIC_video_info.csv.
+
+    Raises:
+        UserError: a side is not of 1 to 9999 pixels, a frame rate not of 1 to 1000, or a length not of a frame to 10^6
+            seconds.
+    """
     table = read_table(path, {"video": str, "resolution": str, "duration": float, "fps": float})
-    sizes = table.resolution.str.extract(r"^(\d+)x(\d+)$")
-    wrong = table[sizes.isna().any(axis=1) | ~table.fps.between(1, 1000)]
-    if len(wrong):
-        raise UserError(f"{path}, line {wrong.index[0] + 2}: no resolution like 1920x1080, or no frame rate")
+    sizes = table.resolution.str.extract(r"^([1-9][0-9]{0,3})x([1-9][0-9]{0,3})$")
+    known = sizes.notna().all(axis=1) & table.fps.between(1, 1000) & table.duration.between(1 / RATE, 1e6)
+    if not known.all():
+        line = table.index[~known][0] + 2
+        raise UserError(f"{path}, line {line}: no resolution like 1920x1080, no frame rate, or no length in seconds")
     columns = (sizes[0].astype(int), sizes[1].astype(int), table.fps, (table.duration * RATE).astype(int))
     return dict(zip(table.video, map(Video, *columns), strict=True))
 
 
 def read_actions(path: Path, column: str) -> list[Segment]:
-    """Every action of EPIC_train_action_labels.csv; its word is what `column`, verb or noun, says."""
+    """Every action of EPIC_train_action_labels.csv; its word is what `column`, verb or noun, says.
+
+    Raises:
+        UserError: see `read_table` and `checked`.
+    """
     columns = {"uid": int, "video_id": str, column: str, "start_frame": int, "stop_frame": int, "noun_class": int}
-    return [action_segment(*row) for row in rows_of(read_table(path, columns), columns)]
+    return checked([action_segment(*row) for row in rows_of(read_table(path, columns), columns)], path)
+
+
+def checked(segments: list[Segment], path: Path) -> list[Segment]:
+    """The segments of a file: as published, none ends before it starts and no number is there twice.
+
+    Raises:
+        UserError: one does.
+    """
+    distinct([segment.uid for segment in segments], path)
+    for segment in segments:
+        if segment.frames < 1:
+            raise UserError(f"{path}: segment {segment.uid} of {segment.video} ends before it starts; get it anew")
+    return segments
 
 
 def action_segment(uid: int, video: str, word: str, start_frame: int, stop_frame: int, noun_class: int = -1) -> Segment:

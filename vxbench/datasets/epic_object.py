@@ -16,6 +16,7 @@ from vxbench.datasets.epic_annotations import (
     ObjectTable,
     Segment,
     action_segment,
+    checked,
     read_actions,
     read_noun_classes,
     read_table,
@@ -106,11 +107,11 @@ def read_segments(path: Path) -> list[Segment]:
     """The segments of the authors' list, with the boxes written there; their frames are taken as they are.
 
     Raises:
-        UserError: it cannot be read as that list, or boxes are none.
+        UserError: it cannot be read as that list, boxes are none, or see `checked`.
     """
     columns = {"seg_id": int, "video_id": str, "noun": str, "start_frame": int, "stop_frame": int}
     table = read_table(path, {**columns, "bounding_boxes": str})
-    segments = [action_segment(*row) for row in rows_of(table, columns)]
+    segments = checked([action_segment(*row) for row in rows_of(table, columns)], path)
     cells = enumerate(table["bounding_boxes"].tolist(), start=2)
     tracks = [parse_track(cell, f"{path}, line {line}") for line, cell in cells]
     return [

@@ -18,7 +18,7 @@ from pathlib import Path
 from vxbench.datasets.base import ClipRef, VideoDataset
 from vxbench.datasets.draw import draw as draw_clips
 from vxbench.datasets.draw import told
-from vxbench.datasets.files import Part, as_list, digest_of, located, read_lines
+from vxbench.datasets.files import Part, as_list, digest_of, distinct, located, read_lines
 from vxbench.datasets.media import Library
 from vxbench.errors import UserError
 from vxbench.hints import did_you_mean
@@ -28,7 +28,7 @@ SPLITS = {"val": ("val", "validate"), "test": ("test",), "train": ("train",)}  #
 LABELS = {"kinetics400": "k400", "kinetics700": "k700"}
 CLASS_ORDERS = ("label_map", "train_csv")
 VIDEOS = ("{split}", "{split}_256", "videos_{split}", "rawframes_{split}", "videos", "frames16/{split}")
-SOURCE = "the clips: github.com/cvdfoundation/kinetics-dataset"
+SOURCE = "Kinetics from github.com/cvdfoundation/kinetics-dataset"
 _ID = re.compile(r"[\w-]+", re.ASCII)
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
@@ -103,7 +103,7 @@ class Kinetics(VideoDataset):
         library = Library((root / place for place in videos if (root / place).is_dir()), ".mp4")
         if only_present:
             rows, source = _present(rows, library, source)
-        drawn = draw_clips(rows, self.classes, per_class, draw, seed)
+        drawn = draw_clips(rows, self.classes, per_class, draw, seed, source)
         self.clips = [ClipRef(row.id, library.find(*row.file_names()), row.label) for row in drawn]
         self.selection = told(drawn, source, per_class, draw, seed)
 
@@ -116,7 +116,7 @@ def read_rows(path: Path, classes: list[str]) -> list[Row]:
     """The clips of an official list; a line that is there twice counts once.
 
     Raises:
-        UserError: a column is missing, a label is not among `classes`, or an id or a time is none.
+        UserError: a column or a value is missing, a label is not among `classes`, or an id or a time is none.
     """
     number = {name: label for label, name in enumerate(classes)}
     return list(dict.fromkeys(_row(line, number, where) for where, line in _lines(path, COLUMNS)))
@@ -125,13 +125,20 @@ def read_rows(path: Path, classes: list[str]) -> list[Row]:
 def _lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Where it is, and column -> text, of each line of a list below its header."""
     reader = csv.DictReader(read_lines(path))
-    if lacking := [column for column in columns if column not in (reader.fieldnames or ())]:
-        raise UserError(f"{path} has no column {', '.join(lacking)} in its first line; get the official list anew")
-    yield from ((f"{path} line {reader.line_num}", line) for line in reader)
+    try:
+        if lacking := [column for column in columns if column not in (reader.fieldnames or ())]:
+            raise UserError(f"{path} has no column {', '.join(lacking)} in its first line; get the official list anew")
+        for line in reader:
+            where = f"{path} line {reader.line_num}"
+            if empty := [column for column in columns if not line[column]]:
+                raise UserError(f"{where} has no {', '.join(empty)}; get the official list anew")
+            yield where, line
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num + 1}: {error}; get the official list anew") from error
 
 
 def _row(line: dict[str, str], number: dict[str, int], where: str) -> Row:
-    name, youtube_id, start, end = (line[column] or "" for column in COLUMNS)
+    name, youtube_id, start, end = (line[column] for column in COLUMNS)
     if name not in number:
         raise UserError(f"{where}: {name!r} is not among the {len(number)} classes{did_you_mean(name, number)}")
     if not (_ID.fullmatch(youtube_id) and start.isdecimal() and end.isdecimal()):
@@ -141,7 +148,7 @@ def _row(line: dict[str, str], number: dict[str, int], where: str) -> Row:
 
 def _files(root: Path, labels: str, split: str, class_order: str, videos: list[str]) -> list[Path]:
     """The list of the split, and the file that names the classes."""
-    clips = Part(videos, SOURCE)
+    clips = Part(videos, SOURCE, folder=True)
     named = _label_map(labels) if class_order == "label_map" else _list(labels, "train")
     return located(labels.replace("kinetics", "Kinetics-"), root, [clips, _list(labels, split), named])[1:]
 
@@ -161,7 +168,7 @@ def _classes(path: Path, class_order: str) -> list[str]:
     """Class names in the order of their labels."""
     if class_order == "train_csv":
         return list(dict.fromkeys(line["label"] for _, line in _lines(path, ["label"])))
-    return [line.strip() for line in read_lines(path) if line.strip()]
+    return list(distinct([line.strip() for line in read_lines(path) if line.strip()], path))
 
 
 def _present(rows: list[Row], library: Library, source: str) -> tuple[list[Row], str]:

@@ -27,7 +27,7 @@ class Library:
 
     A clip `<Class>/<name>` is `<folder>/<Class>/<name>` or `<folder>/<name>`, with the ending of a video or as a folder
     of frames; the first of `folders` that has it wins. Each folder is listed once.
-    ending: of the place named for a video that is nowhere.
+    ending: of the place named for a video that is nowhere; none where folders of frames are expected.
     """
 
     def __init__(self, folders: Iterable[Path], ending: str = ".avi"):
@@ -155,6 +155,9 @@ def _image(path: Path) -> np.ndarray:
     """(h, w, 3) RGB, through Pillow: OpenCV fills what a truncated JPEG lacks with grey and says nothing."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            mode, pixels = image.mode, np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises nearly anything on damaged images
         raise ClipError("undecodable", f"{path}: not an image that can be read, or only a part of one") from error
+    if mode.startswith(("I", "F")):  # Pillow does not scale these down: all above 255 would be white
+        raise ClipError("undecodable", f"{path}: pixels of more than 8 bits (mode {mode}); save it as 8-bit RGB")
+    return pixels

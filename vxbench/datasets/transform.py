@@ -4,11 +4,13 @@ The map is a resize of the whole frame followed by a window of it; boxes are map
 arithmetic, the near edge rounded down and the far edge up, so that no rounding error of a float widens a box.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from vxbench.errors import UserError
 from vxbench.ranges import one_of, whole
 
 RESIZES = ("squash", "crop")
@@ -62,32 +64,54 @@ def _span(low: int, high: int, full: int, reference: int, start: int, size: int)
 class Spatial:
     """How frames of any size become `height` x `width`.
 
-    `squash`: resize, whatever the aspect. `crop`: resize so that the short side is `short_side`, then cut out
-    the centre.
+    `squash`: resize, whatever the aspect. `crop`: resize so that the short side is `short_side`, or else the whole
+    frame is `full` (width, height), whatever the aspect; then cut out the centre.
 
     Raises:
-        OutOfRange: an unknown resize, a size below 1, or a crop larger than the short side.
+        OutOfRange: an unknown resize, a size below 1, or a crop larger than the short side or than `full`.
+        UserError: a crop of both or neither of short_side and full, or a full that is not a width and a height.
     """
 
     height: int
     width: int
     resize: str = "squash"
-    short_side: int | None = None  # only a crop asks for it
+    short_side: int | None = None  # only a crop asks for it,
+    full: tuple[int, int] | None = None  # or for this
 
     def __post_init__(self):
         whole("height", self.height, 1)
         whole("width", self.width, 1)
+        if self.full is not None:
+            object.__setattr__(self, "full", tuple(self.full))  # YAML has lists, which have no hash
         if one_of("resize", self.resize, RESIZES) == "crop":
-            whole("short_side", self.short_side, max(self.height, self.width))
+            check_crop(self.width, self.height, self.short_side, self.full)
 
     def window(self, width: int, height: int) -> Window:
         """The map for frames of this size."""
         if self.resize == "squash":
             return Window(self.width, self.height, 0, 0, self.width, self.height)
-        short = min(width, height)
-        full_width, full_height = (_rounded(side * self.short_side, short) for side in (width, height))
+        full_width, full_height = self.full or self._scaled(width, height)
         left, top = (full_width - self.width) // 2, (full_height - self.height) // 2
         return Window(full_width, full_height, left, top, self.width, self.height)
+
+    def _scaled(self, width: int, height: int) -> tuple[int, int]:
+        short = min(width, height)
+        return _rounded(width * self.short_side, short), _rounded(height * self.short_side, short)
+
+
+def check_crop(width: int, height: int, short_side: int | None, full: Sequence[int] | None, prefix: str = "") -> None:
+    """Refuses a crop of width x height out of frames that are not said to be so large; prefix: of the keys' names.
+
+    Raises:
+        OutOfRange, UserError: as Spatial.
+    """
+    if full is None:
+        whole(f"{prefix}short_side", short_side, max(height, width))
+        return
+    if short_side is not None or len(full) != 2:
+        raise UserError(f"{prefix}full = {list(full)} must be a width and a height, and {prefix}short_side null")
+    for key, side, least in zip(("width", "height"), full, (width, height), strict=True):
+        whole(f"the {key} of {prefix}full", side, least)
 
 
 def _rounded(numerator: int, denominator: int) -> int:

@@ -75,7 +75,7 @@ class UCF101(VideoDataset):
         self.classes = read_classes(index)
         library = Library(root / place for place in videos)
         refs = [ClipRef(id, library.find(id), label) for id, label in _labelled(listed, self.classes).items()]
-        self.clips = draw(refs, self.classes, per_class, seed=seed)
+        self.clips = draw(refs, self.classes, per_class, seed=seed, source=name)
         self.selection = told(self.clips, name, per_class, seed=seed)
         if windows == "all":
             self._cut()

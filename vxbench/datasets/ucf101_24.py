@@ -80,7 +80,7 @@ class UCF101_24(VideoDataset):
         library = Library(root / place for place in videos)
         ids = listed if split == "test" else sorted(set(entries) - set(listed))
         refs = [ClipRef(id, library.find(id), label[class_of(id)]) for id in ids]
-        self.clips = draw(refs, self.classes, per_class, seed=seed)
+        self.clips = draw(refs, self.classes, per_class, seed=seed, source=_CLIPS_OF[split])
         self.selection = _selection(self.clips, split, per_class, seed)
         self.tubes = {ref.id: _tubes(entries[ref.id], ref.id, actions) for ref in self.clips if ref.id in entries}
         if boxes == "last":

@@ -53,7 +53,7 @@ def build_classifier(
     spec = _input_spec(input)
     whole("num_classes", num_classes, 1)
     if cam_at is not None:
-        one_of("model.cam_at", cam_at, cam_layers or ())
+        one_of("cam_at", cam_at, cam_layers or ())
     _check_source(key, config, network, overrides)
     with _drawing_from(seed):
         if network is None:
@@ -61,7 +61,7 @@ def build_classifier(
             recognizer = _build(key, model, initialise=checkpoint is None)
         else:
             recognizer = _network(_plain(network), num_classes)
-    source = load_checkpoint(recognizer, checkpoint, _where(config, checkpoint)) if checkpoint is not None else None
+    source = None if checkpoint is None else load_checkpoint(recognizer, checkpoint)
     return Classifier(
         _out_of_place(recognizer),
         num_classes,
@@ -177,13 +177,6 @@ def _out_of_place(model: nn.Module) -> nn.Module:
         if getattr(module, "inplace", False) is True:
             module.inplace = False
     return model
-
-
-def _where(config: str | None, checkpoint: str | Path | Mapping) -> str:
-    """What else can be done when the checkpoint is absent; an entry of conf/weights says itself where it is got."""
-    url = None if config is None or isinstance(checkpoint, Mapping) else mmaction.weights_url(config)
-    known = f"mmaction2's own weights of {config} are at {url}; " if url else ""
-    return f"{known}model.checkpoint=null gives random weights"
 
 
 def _plain(node):

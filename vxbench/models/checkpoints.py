@@ -18,6 +18,7 @@ from vxbench.models.convert import converted
 from vxbench.models.fit import Weights, check_fit, with_counters
 from vxbench.models.reading import read_weights
 
+RANDOM = "model.checkpoint=null gives random weights"
 PACKAGED = "pkg:"  # prefix of the names of weights that ship with vxbench
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -28,7 +29,8 @@ class Checkpoint:
 
     file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. url: where it is
     published, http(s). sha256: all or the first 6 or more hex digits of its SHA-256. format: whose names its weights
-    have, see `convert`. class_order: how its outputs are numbered, where the data set knows several ways. source: where it comes from, in words. licence: its licence.
+    have, see `convert`. class_order: how its outputs are numbered, where the data set knows several ways. source: where
+    it comes from, in words. licence: its licence.
 
     Raises:
         UserError: a field that is not of this kind.
@@ -97,14 +99,31 @@ class Checkpoint:
 
 
 def locate(checkpoint: str | Path) -> Path:
-    """The file behind a checkpoint's name; `pkg:<file>` is one that ships with vxbench."""
+    """The file behind a checkpoint's name, there or not; `pkg:<file>` is one that ships with vxbench.
+
+    Raises:
+        UserError: no file can have this name, or it may not be looked at.
+    """
     name = str(checkpoint)
-    return WEIGHTS / name.removeprefix(PACKAGED) if name.startswith(PACKAGED) else Path(name).expanduser()
+    inside = name.removeprefix(PACKAGED)
+    if inside != name and inside != Path(inside).name:
+        raise UserError(f"checkpoint {name}: {PACKAGED} takes the name of a file that ships with vxbench, no path")
+    try:
+        path = WEIGHTS / inside if inside != name else Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, RuntimeError, ValueError) as err:  # too long or forbidden; ~ of nobody; a NUL
+        raise UserError(f"checkpoint {name!r} cannot be a file: {getattr(err, 'strerror', None) or err}") from err
+    return path
 
 
 def is_web(address: str) -> bool:
     """Whether this is an http(s) address."""
-    parts = urlsplit(str(address))
+    try:
+        parts = urlsplit(str(address))
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
@@ -132,17 +151,17 @@ def _sha256(path: Path, *state: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint, where_to_get: str = "") -> Path:
+def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint) -> Path:
     """Loads weights into model, strictly, and returns the file they came from.
 
     checkpoint: a file, or an entry of conf/weights (see `Checkpoint`). Nothing is downloaded here.
 
     Raises:
-        UserError: the file is missing (`where_to_get` is appended), not the published one, not a checkpoint or
-            unsafe, or does not fit the model key for key and shape for shape.
+        UserError: the file is missing, not the published one, not a checkpoint or unsafe, or does not fit the model key
+            for key and shape for shape.
     """
     checkpoint = Checkpoint.of(checkpoint)
-    _load(model, _weights(checkpoint, where_to_get), checkpoint.path)
+    _load(model, _weights(checkpoint, RANDOM), checkpoint.path)
     return checkpoint.path
 
 
@@ -162,10 +181,10 @@ def load_body(
     return checkpoint.path
 
 
-def _weights(checkpoint: Checkpoint, where_to_get: str = "") -> Weights:
-    """{name in the recognizer: tensor} of the checkpoint's file."""
+def _weights(checkpoint: Checkpoint, otherwise: str = "") -> Weights:
+    """{name in the recognizer: tensor} of the checkpoint's file; otherwise: what else can be done if it is missing."""
     if not checkpoint.path.is_file():
-        raise checkpoint.absent(checkpoint.by_hand, where_to_get)
+        raise checkpoint.absent(checkpoint.by_hand, otherwise)
     checkpoint.check()
     return converted(read_weights(checkpoint.path), checkpoint.format)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from vxbench.datasets.transform import RESIZES, check_crop
 from vxbench.errors import UserError
 from vxbench.ranges import above, one_of, whole
 
-RESIZES = ("squash", "crop")
 OUTPUTS = ("logits", "probs")
 
 
@@ -17,7 +17,8 @@ class InputSpec:
     """What a classifier expects of its clips.
 
     frames, height, width: the clip's size. mean, std: per RGB channel, in units of 0-255.
-    resize: `squash` to height x width, or `crop`: the short side to short_side, then the centre.
+    resize: `squash` to height x width, or `crop`: the short side to short_side, or the whole frame to full
+    (width, height), then the centre.
     sampling, interval: which frames of a video, a name the data sets know and its step.
     """
 
@@ -30,6 +31,7 @@ class InputSpec:
     short_side: int | None = None
     sampling: str = "centre"
     interval: int = 1
+    full: Sequence[int] | None = None
 
     def __post_init__(self):
         for key in ("frames", "height", "width"):
@@ -39,7 +41,7 @@ class InputSpec:
         for value in self.std:
             above("input.std", value, 0)
         if one_of("input.resize", self.resize, RESIZES) == "crop":
-            whole("input.short_side", self.short_side, max(self.height, self.width))
+            check_crop(self.width, self.height, self.short_side, self.full, prefix="input.")
 
 
 def _per_channel(key: str, values: Sequence[float]) -> tuple[float, ...]:
@@ -91,7 +93,7 @@ class Classifier(nn.Module):
         self.attention = attention
         self.checkpoint = checkpoint
         self.checkpoint_digest = checkpoint_digest
-        self.outputs = one_of("model.outputs", outputs or getattr(recognizer, "outputs", "logits"), OUTPUTS)
+        self.outputs = one_of("outputs", outputs or getattr(recognizer, "outputs", "logits"), OUTPUTS)
         self.kind = _kind(recognizer)
         self.built_for = _built_for(recognizer)
         self._check()
@@ -110,6 +112,8 @@ class Classifier(nn.Module):
                 "set model.input.frames"
             )
         scores = self._scores(clip)
+        if not isinstance(scores, Tensor):
+            raise UserError(f"{self.key} gives {type(scores).__name__}, not a tensor of scores: mend the network")
         if scores.shape != (len(clip), self.num_classes):
             raise UserError(
                 f"{self.key} gives scores {tuple(scores.shape)} of {len(clip)} clips, "

@@ -4,6 +4,7 @@ Nothing is asked over the network unless downloading is asked for. A file appear
 not at all; of several processes that want it one fetches it and the others wait.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from vxbench.errors import UserError
 from vxbench.models.checkpoints import Checkpoint, is_web
 
 TIMEOUT_S = 30.0  # without a byte, after which a server is given up
+WAIT_S = 3600.0  # for another process that fetches the same file
 BLOCK = 1 << 20  # bytes read at once
 ABSENT = (403, 404, 410)  # answers for a file that a server does not have; S3 gives 403
 
@@ -60,18 +62,19 @@ def _sources(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) 
     names = _mirror_names(checkpoint)
     if is_web(str(mirror)):
         return [f"{str(mirror).rstrip('/')}/{quote(name)}" for name in names if download] + published
-    folder = Path(mirror).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(mirror))  # unlike Path's, it leaves `~nobody` as it is
+    if not os.path.isdir(folder):
         raise UserError(f"paths.mirror = {mirror} is neither a folder nor an http(s) address")
-    return [folder / name for name in names if (folder / name).is_file()] or published
+    return [folder / name for name in names if os.path.isfile(folder / name)] or published
 
 
 def _mirror_names(checkpoint: Checkpoint) -> list[str]:
+    """Where below a mirror the file may be; no name leads out of it."""
     names = [checkpoint.path.name]
     if checkpoint.url:
         path = unquote(urlsplit(checkpoint.url).path).lstrip("/")
         names += [Path(path).name, path]
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if name and ".." not in Path(name).parts]
 
 
 def _switch(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -> str:
@@ -99,15 +102,30 @@ def _fetch(checkpoint: Checkpoint, sources: list[str | Path], hint: str) -> None
 @contextmanager
 def _alone(path: Path) -> Iterator[Path]:
     """A name beside path to write to, held by one process at a time, and gone at the end."""
-    from filelock import FileLock
-
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with _held(path.with_name(f".{path.name}.lock"), path):
         try:
             yield part
         finally:
             part.unlink(missing_ok=True)
+
+
+def _held(file: Path, path: Path):
+    """The lock `file` for fetching path, held; left as a context it is given back."""
+    from filelock import FileLock, Timeout
+
+    file.touch()  # raises where the folder refuses files, which the lock takes for a file that others hold
+    lock = FileLock(file)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process to fetch {path}", file=sys.stderr, flush=True)
+    try:
+        return lock.acquire(timeout=WAIT_S)
+    except Timeout as error:
+        waited = f"{WAIT_S / 60:g} minutes"
+        raise UserError(f"checkpoint {path}: another process has held {file} for {waited}; end it") from error
 
 
 def _first(sources: list[str | Path], part: Path) -> str | Path:
@@ -132,7 +150,7 @@ def _download(url: str, part: Path) -> None:
                 kind = _NotThere if answer.status_code in ABSENT else _Failed
                 raise kind(f"{url} answers {answer.status_code} {answer.reason}")
             _save(answer, url, part)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # the latter from names that no host can have
         raise _Failed(f"{url} {_reason(error)}") from error
 
 
@@ -140,7 +158,8 @@ def _save(answer, url: str, part: Path) -> None:
     if answer.headers.get("Content-Type", "").startswith("text/html"):
         raise _Failed(f"{url} answers with a web page, not with a file")
     length = answer.headers.get("Content-Length", "")
-    size = int(length) if length.isdecimal() else None
+    encoded = "Content-Encoding" in answer.headers  # the length is then not the file's
+    size = int(length) if length.isdecimal() and not encoded else None
     with open(part, "wb") as file, _bar(url, size) as advance:
         for block in answer.iter_content(BLOCK):
             advance(file.write(block))

@@ -1,16 +1,14 @@
 """Whether weights fit a model: key for key, shape for shape."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from vxbench.errors import UserError
+from vxbench.models.convert import FORMATS, Weights
 
 NAMED = 3  # how many keys an error message names
 COUNTER = "num_batches_tracked"
-
-Weights = Mapping[str, Tensor]
 
 
 def with_counters(wanted: Weights, given: Weights) -> dict[str, Tensor]:
@@ -36,7 +34,13 @@ def check_fit(wanted: Weights, given: Weights, path: Path) -> None:
     if said:
         only_shapes = [fault for fault, names in faults.items() if names] == ["of another shape"]
         words = _classes(wanted, given) if only_shapes else ""
-        raise UserError(f"checkpoint {path} does not fit the model: {words}{'; '.join(said)}")
+        hint = _other_names(path) if faults["unexpected"] else ""
+        raise UserError(f"checkpoint {path} does not fit the model: {words}{'; '.join(said)}{hint}")
+
+
+def _other_names(path: Path) -> str:
+    formats = " | ".join(name for name in FORMATS if name != "mmaction2")
+    return f"; if its names are another project's, say whose: model.checkpoint={{file: {path}, format: {formats}}}"
 
 
 def misfits(wanted: Weights, given: Weights) -> list[str]:

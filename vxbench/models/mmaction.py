@@ -88,12 +88,3 @@ def read_config(name: str):
     if name not in names:
         raise UserError(f"model.config = {name} is not a recognition config of mmaction2{did_you_mean(name, names)}")
     return Config.fromfile(_recognition() / f"{name}.py")
-
-
-def weights_url(name: str) -> str | None:
-    """Where mmaction2's model zoo keeps the weights of config `<arch>/<name>`; None if it lists none."""
-    from mmengine.fileio import load
-
-    metafile = _recognition() / name.split("/")[0] / "metafile.yml"
-    models = load(metafile)["Models"] if metafile.exists() else []
-    return next((model.get("Weights") for model in models if model["Name"] == name.split("/")[-1]), None)

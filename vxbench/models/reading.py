@@ -16,19 +16,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """{name: tensor on the CPU} of a .safetensors or a torch file, without `state_dict` level and `module.` prefix.
 
     Raises:
-        UserError: not a file of weights, damaged, or one whose pickle asks for more than tensors.
+        UserError: not a file of weights, damaged, two of one name, or a pickle that asks for more than tensors.
     """
     content = _content(path)
     content = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not content or not all(map(_is_weight, content.values())):
         raise UserError(f"checkpoint {path} holds no state_dict of tensors")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    weights = {str(name).removeprefix("module."): value for name, value in content.items()}
+    if len(weights) < len(content):
+        raise UserError(f"checkpoint {path} holds some weights twice, with and without the prefix `module.`")
+    return weights
 
 
 def _is_weight(value) -> bool:
-    """Whether value is a tensor with plain numbers in it: pickles can also hold meta, sparse and quantised ones."""
+    """Whether value is a tensor with plain numbers in it: pickles hold meta, sparse, nested and quantised ones too."""
     plain = isinstance(value, Tensor) and value.device.type == "cpu" and value.layout == torch.strided
-    return plain and not value.is_quantized
+    return plain and not value.is_quantized and not value.is_nested
 
 
 def _content(path: Path):

@@ -46,7 +46,8 @@ class ReLULSTM(nn.Module):
 class VGG16LSTM(nn.Module):
     """Clips (B, 3, T, size, size) -> class probabilities (B, K), the mean over frames of each step's softmax.
 
-    channels, convs: width and number of 3x3 convolutions of each block; every block halves the frame.
+    channels, convs: width and number of 3x3 convolutions of each block. pools: what each block's max-pool divides the
+    frame's sides by.
     fc: width of fc6 and fc7. hidden: of the LSTM. size: pixels of a frame's side, or (height, width).
     dropout: after fc6, after fc7 and before fc8. detach: no gradient flows from a step to the ones before it,
     as released; the probabilities are the same.
@@ -68,6 +69,7 @@ class VGG16LSTM(nn.Module):
         num_classes: int,
         channels: Sequence[int] = (64, 128, 256, 512, 512),
         convs: Sequence[int] = (2, 2, 3, 3, 3),
+        pools: Sequence[int] = (2, 2, 2, 2, 2),
         fc: int = 4096,
         hidden: int = 256,
         size: int | Sequence[int] = 224,
@@ -76,9 +78,9 @@ class VGG16LSTM(nn.Module):
     ):
         super().__init__()
         size = (size, size) if isinstance(size, int) else size
-        last, cells = _check(num_classes, channels, convs, fc, hidden, size)
+        last, cells = _check(num_classes, channels, convs, pools, fc, hidden, size)
         self.size, self.detach = tuple(size), detach
-        for name, layer in _blocks(channels, convs).items():
+        for name, layer in _blocks(channels, convs, pools).items():
             self.add_module(name, layer)
         self.cnn = tuple(self._modules)  # the blocks' layers, in the order they run
         self.fc6, self.relu6 = nn.Linear(last * cells, fc), nn.ReLU()
@@ -124,30 +126,38 @@ class VGG16LSTM(nn.Module):
                 nn.init.zeros_(module.bias)
 
 
-def _blocks(channels: Sequence[int], convs: Sequence[int]) -> OrderedDict[str, nn.Module]:
+def _blocks(channels: Sequence[int], convs: Sequence[int], pools: Sequence[int]) -> OrderedDict[str, nn.Module]:
     layers, width = OrderedDict(), 3
-    for block, (wide, count) in enumerate(zip(channels, convs, strict=True), start=1):
+    for block, (wide, count, pool) in enumerate(zip(channels, convs, pools, strict=True), start=1):
         for i in range(1, count + 1):
             layers[f"conv{block}_{i}"] = nn.Conv2d(width, wide, kernel_size=3, padding=1)
             layers[f"relu{block}_{i}"] = nn.ReLU()
             width = wide
-        layers[f"pool{block}"] = nn.MaxPool2d(kernel_size=2, stride=2)
+        layers[f"pool{block}"] = nn.MaxPool2d(kernel_size=pool, stride=pool)
     return layers
 
 
-def _check(num_classes, channels, convs, fc, hidden, size) -> tuple[int, int]:
+def _check(num_classes, channels, convs, pools, fc, hidden, size) -> tuple[int, int]:
     """Channels and cells of the last feature map, once all is in range."""
-    for key, values, count in (("channels", channels, None), ("convs", convs, None), ("size", size, 2)):
+    for key, values, count in (
+        ("channels", channels, None),
+        ("convs", convs, None),
+        ("pools", pools, None),
+        ("size", size, 2),
+    ):
         if not isinstance(values, Sequence) or len(values) != (count or len(values)):
             raise UserError(f"{key} = {values} is not a list of {'two numbers' if count else 'one number a block'}")
-    if len(channels) != len(convs) or not channels:
-        raise UserError(f"channels names {len(channels)} blocks and convs {len(convs)}: one number each a block")
+    if not len(channels) == len(convs) == len(pools) or not channels:
+        lengths = f"channels names {len(channels)} blocks, convs {len(convs)} and pools {len(pools)}"
+        raise UserError(f"{lengths}: one number each a block")
     for key, value in (("num_classes", num_classes), ("fc", fc), ("hidden", hidden)):
         whole(key, value, 1)
-    for key, values in (("channels", channels), ("convs", convs), ("size", size)):
+    for key, values in (("channels", channels), ("convs", convs), ("pools", pools), ("size", size)):
         for value in values:
             whole(key, value, 1)
-    height, width = (side >> len(channels) for side in size)
+    height, width = size
+    for pool in pools:  # one after the other: each rounds down
+        height, width = height // pool, width // pool
     if not height * width:
-        raise UserError(f"size = {size[0]}x{size[1]} cannot be halved {len(channels)} times")
+        raise UserError(f"size = {size[0]}x{size[1]} is too small for pools = {list(pools)}")
     return channels[-1], height * width

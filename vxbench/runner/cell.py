@@ -9,8 +9,25 @@ from omegaconf import DictConfig, OmegaConf
 
 MATHS_VERSION = 3  # raise it when a change of code changes numbers: all cells are then computed anew
 
-# Keys that change no number but by rounding, as the batch a clip is computed in does: they do not enter the hash.
-NEUTRAL = {"root", "chunk", "display", "checkpoint", "cache"}
+# Paths of keys that do not enter the hash, `*` for any one name. They change no number but by rounding, as the batch a
+# clip is computed in does, or what they say is in the hash already: the weights by their digest or their seed, the
+# layer of CAM methods as model.cam_layer, the stages as the sanity check's own.
+NEUTRAL = [
+    tuple(path.split("."))
+    for path in (
+        "dataset.root",
+        "dataset.cache",
+        "model.display",
+        "model.checkpoint",
+        "model.seed",
+        "model.cam_at",
+        "model.cam_layers",
+        "model.stages",
+        "explainer.chunk",
+        "metric.*.chunk",
+        "metric.*.explainer.chunk",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,7 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
     its place in a table. weights, data: digests of the checkpoint and of the annotation,
     so that retrained weights or other data make another cell. machine: the hardware, where time is measured.
     """
-    parts = {name: _resolved(config[name]) for name in ("model", "dataset", "explainer", "metric")}
+    parts = {name: _resolved(config[name], name) for name in ("model", "dataset", "explainer", "metric")}
     identity = {
         **parts,
         "weights": weights,
@@ -50,13 +67,21 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
     return Cell(config.model.key, choices["dataset"], choices["explainer"], identity)
 
 
-def _resolved(node: DictConfig) -> Any:
-    return _without_neutral(OmegaConf.to_container(node, resolve=True))
+def _resolved(node: DictConfig, name: str) -> Any:
+    return _without_neutral(OmegaConf.to_container(node, resolve=True), (name,))
 
 
-def _without_neutral(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _without_neutral(v) for k, v in value.items() if k not in NEUTRAL}
+def _without_neutral(value: Any, path: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_without_neutral(v) for v in value]
-    return value
+        return [_without_neutral(item, (*path, "[]")) for item in value]
+    if not isinstance(value, dict):
+        return value
+    below = {str(key): (*path, str(key)) for key in value}
+    return {str(k): _without_neutral(v, below[str(k)]) for k, v in value.items() if not _is_neutral(below[str(k)])}
+
+
+def _is_neutral(path: tuple[str, ...]) -> bool:
+    return any(
+        len(path) == len(neutral) and all(name in ("*", key) for name, key in zip(neutral, path, strict=True))
+        for neutral in NEUTRAL
+    )

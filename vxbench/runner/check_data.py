@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.datasets.base import ClipRef, VideoDataset
+from vxbench.datasets.base import Clip, ClipRef, VideoDataset
+from vxbench.datasets.draw import counted
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import ClipError, UserError
 from vxbench.hints import did_you_mean
@@ -25,12 +27,9 @@ Problems = dict[str, list[str]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: every clip of every data set is sound; 1: something is missing or broken; 2: the command is wrong."""
-    given, overrides = _parser().parse_known_args(argv)
+    given, words = _parser().parse_known_args(argv)
     try:
-        names = given.only or options("dataset")
-        for name in names:
-            if name not in options("dataset"):
-                raise UserError(f"--only {name} is not a data set{did_you_mean(name, options('dataset'))}")
+        names, overrides = _divided(given.only, words)
         with DecodePool(given.workers, given.timeout) as pool:
             sound = [check(name, pool, _overrides(given, overrides)) for name in names]
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -62,28 +61,41 @@ def problems(name: str, dataset: VideoDataset, pool: DecodePool) -> Problems:
             present.append(ref)
         else:
             by_kind["missing"].append(f"{ref.id}: no {ref.path}")
-    for error in _failures(name, dataset, pool, present):
-        by_kind[NAMES.get(error.kind, error.kind)].append(error.message)
+    for ref, error in _failures(name, dataset, pool, present):
+        said = error.message if error.message.startswith(ref.id) else f"{ref.id}: {error.message}"
+        by_kind[NAMES.get(error.kind, error.kind)].append(said)
     return by_kind
 
 
-def _failures(name: str, dataset: VideoDataset, pool: DecodePool, refs: list[ClipRef]) -> Iterator[ClipError]:
+def _failures(
+    name: str, dataset: VideoDataset, pool: DecodePool, refs: list[ClipRef]
+) -> Iterator[tuple[ClipRef, ClipError]]:
     """Each clip is loaded as a run loads it; the next chunk is on its way while one is looked at."""
     chunks = [refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK)]
     with Progress(name, len(refs), live=True) as progress:
         coming = [pool.submit(dataset, chunk) for chunk in chunks[:1]]
         for index, chunk in enumerate(chunks):
             coming += [pool.submit(dataset, following) for following in chunks[index + 1 : index + 2]]
-            yield from (clip for clip in coming.pop(0).result() if isinstance(clip, ClipError))
+            loaded = zip(chunk, coming.pop(0).result(), strict=True)
+            yield from ((ref, error) for ref, clip in loaded if (error := _failure(clip)))
             progress.advance(len(chunk))
+
+
+def _failure(clip: Clip | ClipError) -> ClipError | None:
+    """What is wrong with a clip that came back."""
+    if isinstance(clip, Clip) and clip.annotated is not None and not clip.annotated.any():
+        return ClipError("no_annotation", "no box in any of the sampled frames")
+    return clip if isinstance(clip, ClipError) else None
 
 
 def _report(name: str, dataset: VideoDataset, by_kind: Problems) -> None:
     listed = len(dataset.clips)
-    counts = [f"{len(lines)} {kind}" for kind, lines in sorted(by_kind.items())]
     sound = listed - sum(map(len, by_kind.values()))
     found = listed - len(by_kind.get("missing", []))
-    print(f"{name}: {listed} clips listed, {found} found, {sound} sound{''.join(f', {count}' for count in counts)}")
+    counts = [f"{counted(listed, 'clip')} listed", f"{found} found", f"{sound} sound"]
+    counts += [f"{len(lines)} {kind}" for kind, lines in sorted(by_kind.items())]
+    print(f"{name}: {', '.join(counts)}")
+    print(f"  {dataset.selection}")
     for kind, lines in sorted(by_kind.items()):
         for line in lines[:SHOWN]:
             print(f"  {kind}: {line}")
@@ -94,12 +106,30 @@ def _report(name: str, dataset: VideoDataset, by_kind: Problems) -> None:
     sys.stdout.flush()
 
 
+def _divided(only: Sequence[str] | None, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of data sets, all if none was asked for, and overrides, which may follow the names."""
+    names = [word for word in only or options("dataset") if "=" not in word]
+    for name in names:
+        if name not in options("dataset"):
+            raise UserError(f"--only {name} is not a data set{did_you_mean(name, options('dataset'))}")
+    if not names:
+        raise UserError(f"--only names no data set; there are {', '.join(options('dataset'))}")
+    if unknown := [word for word in words if word.startswith("-")]:
+        raise UserError(f"{unknown[0]} is not an option; --help lists them")
+    return names, [*words, *(word for word in only or () if "=" in word)]
+
+
 def _overrides(given: argparse.Namespace, overrides: list[str]) -> list[str]:
     """All clips of the split unless only those of the tables are asked for; a cache of decoded clips is not trusted."""
-    root = [f"paths.data={given.root}"] if given.root else []
+    root = [f"paths.data={_quoted(given.root)}"] if given.root else []
     split = [f"dataset.split={given.split}"] if given.split else []
     every = [] if given.tables else ["dataset.per_class=null"]
     return [f"profile={given.profile}", "dataset.cache=null", *root, *split, *every, *overrides]
+
+
+def _quoted(text: str) -> str:
+    """The text as it is, whatever Hydra's grammar makes of its characters."""
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """What vxbench adds to Hydra: where conf/ lies, hints for unknown names, and a guard on `_target_`."""
 
+import pkgutil
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -48,7 +49,8 @@ def check_choices(overrides: list[str]) -> None:
 def build(config: DictConfig, key: str, **extra: Any) -> Any:
     """Instantiates the object that config node `key` describes.
 
-    The config's `allow` adds modules, or single names in them, to the allow-list.
+    The config's `allow` adds modules, or single names in them, to the allow-list. What a `_target_` names must also be
+    a class or a function that such a module defines: a module's own imports are no way out.
 
     Raises:
         UserError: a `_target_` outside the allow-list or that cannot be imported, or a value its class refuses; the
@@ -84,12 +86,30 @@ def _allowed(config: DictConfig) -> tuple[str, ...]:
 
 def _check_targets(node: Any, key: str, allowed: tuple[str, ...]) -> None:
     for place, target in _targets(node, key):
-        if not any(target == name or target.startswith(f"{name}.") for name in allowed):
+        origin = _origin(target) if _begins(target, allowed) else target
+        if not _begins(origin, allowed):
             listed = ", ".join(f"{name}.*" for name in allowed)
+            alias = f" ({origin})" if origin != target else ""
             raise UserError(
-                f"{place}._target_ = {target} is not allowed; allowed: {listed}; "
-                f"if you trust it: 'allow=[{target.rpartition('.')[0] or target}]'"
+                f"{place}._target_ = {target}{alias} is not allowed; allowed: {listed}; "
+                f"if you trust it: 'allow=[{origin.rpartition('.')[0] or origin}]'"
             )
+
+
+def _begins(target: str, allowed: tuple[str, ...]) -> bool:
+    return any(target == name or target.startswith(f"{name}.") for name in allowed)
+
+
+def _origin(target: str) -> str:
+    """Module and name under which the class or function is defined that target leads to."""
+    try:
+        found = pkgutil.resolve_name(target)
+    except Exception:  # a module may raise anything when it is imported; instantiating it raises it again
+        return target
+    try:
+        return f"{found.__module__}.{found.__qualname__}"
+    except AttributeError as error:
+        raise UserError(f"_target_ = {target} is neither a class nor a function") from error
 
 
 def _unimportable(cause: ImportError, node: Any, key: str) -> str:

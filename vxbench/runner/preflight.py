@@ -5,6 +5,8 @@ from itertools import product
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -37,20 +39,22 @@ def cells(key: str, profile: str, overrides: list[str]) -> list[DictConfig]:
     """The configs of table `key`'s cells, one for each combination of what decides which files are needed."""
     chosen = [f"+table={key}", f"profile={profile}", *(o for o in overrides if not o.startswith("-"))]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        [once] = combinations(chosen, sweeps=())
+        loader = GlobalHydra.instance().config_loader()
+        [once] = combinations(chosen, (), loader)
         table = compose("run", once, return_hydra_config=True)
         swept = [f"{name}={value}" for name, value in table.hydra.sweeper.params.items()]
         own = [override for override in chosen if not override.startswith("hydra")]
-        return [compose("run", job) for job in combinations([*swept, *own], DECIDE_FILES)]
+        return [compose("run", job) for job in combinations([*swept, *own], DECIDE_FILES, loader)]
 
 
-def combinations(overrides: list[str], sweeps: Iterable[str]) -> list[list[str]]:
+def combinations(overrides: list[str], sweeps: Iterable[str], loader: ConfigLoader | None = None) -> list[list[str]]:
     """The overrides of each job, as Hydra's sweeper makes them: a later override of a key takes an earlier one's place.
 
-    sweeps: first words of the keys that are swept; of other sweeps the first value is taken.
+    sweeps: first words of the keys that are swept; of other sweeps the first value is taken. loader: knows the names
+    that a glob() stands for.
     """
     values = {}
-    for override in OverridesParser.create().parse_overrides(overrides):
+    for override in OverridesParser.create(loader).parse_overrides(overrides):
         name = override.get_key_element()
         if not override.is_sweep_override():
             values[name] = [override.input_line]

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from vxbench.errors import UserError
-from vxbench.models.checkpoints import Checkpoint, digest
+from vxbench.models.checkpoints import RANDOM, Checkpoint, digest
 from vxbench.models.fetch import obtain
-from vxbench.ranges import one_of
-
-RANDOM = "model.checkpoint=null gives random weights"
+from vxbench.ranges import one_of, whole
 
 
 def weights_file(config: DictConfig) -> Path | None:
@@ -39,17 +37,28 @@ def chosen(config: DictConfig) -> str | DictConfig | None:
     """What model.checkpoint is: a file, an entry of conf/weights, or None.
 
     Raises:
-        UserError: conf/weights has no entry for the model on the data set's classes.
+        UserError: conf/weights has no entry for the model on the data set's classes, or the model lacks a value.
     """
+    if missing := _missing(config.model):
+        raise UserError(f"give {' '.join(missing)}; conf/model/{config.model.key}.yaml says more")
     try:
-        _ = config.model.num_classes
-        return config.model.checkpoint
-    except InterpolationKeyError as error:
-        known = ", ".join(config.weights) or "none"
-        raise UserError(
-            f"{config.model.key} has no weights for the classes of {config.dataset.labels} (known: {known}); "
-            "give model.checkpoint=<file> or null, and model.num_classes=<number>"
-        ) from error
+        if "???" not in (config.model.num_classes, config.model.checkpoint):
+            return config.model.checkpoint
+    except InterpolationKeyError:  # of the number of classes
+        pass
+    known = ", ".join(config.weights) or "none"
+    raise UserError(
+        f"{config.model.key} has no weights for the classes of {config.dataset.labels} (known: {known}); "
+        "give model.checkpoint=<file> or null, and model.num_classes=<number>"
+    )
+
+
+def _missing(model: DictConfig) -> list[str]:
+    """What a network of the user's own must be given and is not."""
+    given = OmegaConf.to_container(model, resolve=False)
+    target, classes = (given.get("network") or {}).get("_target_"), given["num_classes"]
+    wanted = {"model.network._target_=<module.Class>": target, "model.num_classes=<number>": classes}
+    return [words for words, value in wanted.items() if value == "???"]
 
 
 def weights_digest(config: DictConfig) -> str:
@@ -64,9 +73,8 @@ def weights_digest(config: DictConfig) -> str:
 
 def check_entry(config: DictConfig, entry: Mapping) -> None:
     """Refuses an entry for another number of classes than the model has, before its file is fetched and read."""
-    checkpoint, classes = Checkpoint.of(entry), config.model.num_classes
+    checkpoint, classes = Checkpoint.of(entry), whole("model.num_classes", config.model.num_classes, 1)
     if checkpoint.num_classes not in (None, classes):
         raise UserError(
-            f"checkpoint {checkpoint.path} holds {checkpoint.num_classes} classes, the data set "
-            f"{config.dataset.labels} has {classes} (model.num_classes)"
+            f"checkpoint {checkpoint.path} holds {checkpoint.num_classes} classes, but model.num_classes = {classes}"
         )

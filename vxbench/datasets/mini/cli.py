@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     began = time.perf_counter()
     try:
         made = generate(**options)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"make_mini: {error}", file=sys.stderr)
         return 2
     _report(options["root"], made, time.perf_counter() - began)

@@ -1,11 +1,15 @@
 """The layout of EPIC-KITCHENS-55, whose published labels are those of the folder `train`.
 
+Numbers of action frames are 60 a second, those of the official JPEGs; videos have 59.94 frames a second.
+
 Training and test segments of the plan are of different participants. Who draws a split of their own may ignore that.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ from vxbench.datasets.mini.stage import Player
 ROOT = Path("epic55")
 ANNOTATIONS = ROOT / "annotations"
 FPS = Fraction(60000, 1001)
+RATE = 60  # action frames a second
 SIZE = (144, 256)  # height, width of a video
 TALL, TALL_SIZE = "P03", (192, 256)  # a participant whose videos have another shape
 FRAMES_SIZE = (108, 192)  # of extracted frames, which are smaller than the video whose pixels boxes are measured in
@@ -59,6 +64,11 @@ class Job:
     @property
     def size(self) -> tuple[int, int]:
         return TALL_SIZE if self.participant == TALL else SIZE
+
+    @property
+    def pace(self) -> Fraction:
+        """Action frames for each stored frame."""
+        return Fraction(1) if self.participant == FRAMES_PARTICIPANT else RATE / FPS
 
     def scene(self) -> Scene:
         return scene(self.seed, self.video, self.size, self.actions)
@@ -107,7 +117,10 @@ class Epic:
 
 
 def _deal(seed: int, split: str, per_class: int, participants: list[str]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """The actions of each video of a split: `per_class` of each noun and of each verb, all pairs alike, shuffled."""
+    """The actions of each video of a split, shuffled: `per_class` of each noun and of each verb.
+
+    Of any two pairs of noun and verb, one is dealt at most once more than the other.
+    """
     verbs = list(VERBS)
     deck = [(noun, verbs[(i + j) % len(verbs)]) for j, noun in enumerate(NOUNS) for i in range(per_class)]
     order = stream(seed, "epic55", split).permutation(len(deck)).tolist()
@@ -130,20 +143,26 @@ def digest_of(drawn: Scene) -> str:
 
 def _rows(job: Job, drawn: Scene) -> Rows:
     height, width = job.size
-    info = (job.video, f"{width}x{height}", f"{float(len(drawn) / FPS):.6f}", float(FPS))
+    microseconds = ceil(len(drawn) * job.pace / RATE * 10**6)  # up: rounded down, the last frame would be outside
+    info = (job.video, f"{width}x{height}", f"{microseconds / 10**6:.6f}", float(FPS))
     actions = [_action(job, segment) for segment in drawn.segments]
     pairs = zip(drawn.segments, drawn.targets, strict=True)
     return Rows(info, actions, [row for segment, target in pairs for row in _objects(job, segment, target)])
 
 
 def _action(job: Job, segment: Segment) -> tuple:
-    noun, verb, start, stop = segment.noun, segment.verb, segment.start + 1, segment.stop
+    noun, verb, (start, stop) = segment.noun, segment.verb, action_frames(segment, job.pace)
     nouns = NOUN_CLASS[noun]
     return (
         job.uid + segment.number,
         *(job.participant, job.video, f"{verb} {noun}", timestamp(start), timestamp(stop), start, stop),
         *(verb, VERB_CLASS[verb], noun, nouns, str([noun]), str([nouns])),
     )
+
+
+def action_frames(segment: Segment, pace: Fraction) -> tuple[int, int]:
+    """First and last action frame of a segment, from 1 on: start / pace <= t < stop / pace are its stored frames t."""
+    return floor(segment.start * pace) + 1, floor(segment.stop * pace)
 
 
 def timestamp(frame: int) -> str:
@@ -155,22 +174,23 @@ def timestamp(frame: int) -> str:
 
 def _objects(job: Job, segment: Segment, target: Player) -> Iterator[tuple]:
     """A row for each labelled frame of a segment, "[]" where its target is away."""
-    for number, t in labelled(segment.stop):
+    for number, t in labelled(segment.stop, job.pace):
         if t >= segment.start:
             box = target.box(t)
             boxes = [(box[1], box[0], box[3], box[2])] if box else []
             yield (NOUN_CLASS[segment.noun], segment.noun, job.participant, job.video, number, str(boxes))
 
 
-def labelled(stop: int) -> Iterator[tuple[int, int]]:
-    """Object frame numbers (1, 31, 61, ...) and the 0-based frames of the video they show, before `stop`.
+def labelled(stop: int, pace: Fraction) -> Iterator[tuple[int, int]]:
+    """Object frame numbers (1, 31, 61, ...) and the stored frames they show, from 0 on and before `stop`.
 
-    Of a video of 59.94 fps, action frame = (object frame - 1) * 1.001 + 1, both from 1 on; halves up.
+    Object frames are those of the video of 59.94 fps, from 1 on; among pictures, 60 a second, it is the nearest.
     """
-    for number in range(1, stop + 1, OBJECT_STEP):
-        t = ((number - 1) * 2002 + 1000) // 2000
-        if t < stop:
-            yield number, t
+    for number in count(1, OBJECT_STEP):
+        t = floor((number - 1) * RATE / FPS / pace + Fraction(1, 2))
+        if t >= stop:
+            return
+        yield number, t
 
 
 def _write_classes(path: Path, kind: str, classes: dict[str, int]) -> None:

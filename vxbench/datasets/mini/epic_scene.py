@@ -114,7 +114,7 @@ def _cast(random, segment: Segment, size: tuple[int, int]) -> tuple[stage.Player
 
 def _hand(random, segment: Segment, columns: tuple[int, int], height: int) -> stage.Player:
     n, reach = segment.stop - segment.start, REACH + HAND[1] + MARGIN
-    at = coordinates(random, STROKES[VERBS[segment.verb]], n)
+    at = coordinates(random, [STROKES[VERBS[segment.verb]]], n)
     look = _skin(random)
     halves = nearest(between(*HAND, at["size"])).tolist()
     drawn = {half: fist(look, half) for half in set(halves)}

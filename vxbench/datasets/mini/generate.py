@@ -60,10 +60,11 @@ def generate(
     They are written beside `root` and renamed, so that `root` never holds half of them.
 
     Raises:
-        UserError: `root` holds files that this generator did not write.
+        UserError: `root` holds files that this generator did not write, or is the current folder or one above it.
+        OSError: something cannot be written.
         OutOfRange: a number of clips or processes below its minimum, or an unknown data set.
     """
-    root, plan = Path(root), Plan(seed, train_per_class, test_per_class, tuple(only))
+    root, plan = Path(root).resolve(), Plan(seed, train_per_class, test_per_class, tuple(only))
     whole("processes", processes, 1)
     if is_complete(root, plan):
         return False
@@ -121,6 +122,8 @@ def _write_manifest(root: Path, plan: Plan, digests: dict[str, str]) -> None:
 
 
 def _refuse_foreign(root: Path) -> None:
+    if Path.cwd().is_relative_to(root):
+        raise UserError(f"{root} is the current folder or holds it: it cannot be replaced; give another --root")
     ours = root.is_dir() and ((root / MANIFEST).exists() or not any(root.iterdir()))
     if root.exists() and not ours:
         raise UserError(f"{root} is in use and has no {MANIFEST} of the mini data; give another --root or remove it")

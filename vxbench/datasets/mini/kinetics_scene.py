@@ -1,6 +1,11 @@
-"""One clip of the mini Kinetics: a warm actor with a head and a tail in the middle of a picture of any shape."""
+"""One clip of the mini Kinetics: a warm actor with a head and a tail in the middle of a picture of any shape.
 
-from collections.abc import Iterator
+The classes of Kinetics-700 differ in which way something moves, and are read from the order of the frames. Those of
+Kinetics-400 differ in what moves, either way: as in the real one, their frames tell the class without their order, but
+none alone does.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -10,26 +15,27 @@ import numpy as np
 from vxbench.datasets.mini import appearance, stage
 from vxbench.datasets.mini.exact import cosine, draw, nearest, sine, stream
 from vxbench.datasets.mini.motion import moments
-from vxbench.datasets.mini.strokes import STROKES, between, coordinates
+from vxbench.datasets.mini.strokes import STROKES, Stroke, between, coordinates
 
-CLASSES = {
+SIDEWAYS, UPRIGHT = ("left", "right"), ("up", "down")
+CLASSES = {  # label -> the strokes at the same time, each one of those named
     "kinetics400": {
-        "drifting down": "down",
-        "drifting left": "left",
-        "drifting right": "right",
-        "drifting up": "up",
-        "growing tall": "growing",
-        "shrinking away": "shrinking",
+        "bobbing": (UPRIGHT,),
+        "drifting": (SIDEWAYS,),
+        "pulsing": (("growing", "shrinking"),),
+        "standing still": (),
+        "turning round": (("clockwise", "counterclockwise"),),
+        "wandering about": (SIDEWAYS, UPRIGHT),
     },
     "kinetics700": {
-        "floating left": "left",
-        "floating right": "right",
-        "inflating": "growing",
-        "melting": "shrinking",
-        "rising up": "up",
-        "sinking down": "down",
-        "spinning clockwise": "clockwise",
-        "spinning counterclockwise": "counterclockwise",
+        "floating left": (("left",),),
+        "floating right": (("right",),),
+        "inflating": (("growing",),),
+        "melting": (("shrinking",),),
+        "rising up": (("up",),),
+        "sinking down": (("down",),),
+        "spinning clockwise": (("clockwise",),),
+        "spinning counterclockwise": (("counterclockwise",),),
     },
 }
 # Size of the video and of the picture in it, width and height; the rest is black bars.
@@ -97,8 +103,13 @@ def _background(seed: int, data_set: str, split: str, place: int) -> np.ndarray:
     return appearance.background(stream(seed, data_set, "background", split, place))
 
 
-def _actor(random, motion: str, width: int, height: int, n: int) -> stage.Player:
-    at, side = coordinates(random, STROKES[motion], n), min(width, height)
+def strokes_of(random, motions: Sequence[Sequence[str]]) -> list[Stroke]:
+    """One of the ways of each motion."""
+    return [STROKES[ways[draw(random, 0, len(ways) - 1) if len(ways) > 1 else 0]] for ways in motions]
+
+
+def _actor(random, motions: Sequence[Sequence[str]], width: int, height: int, n: int) -> stage.Player:
+    at, side = coordinates(random, strokes_of(random, motions), n), min(width, height)
     colours = _colours(random)
     halves = nearest(side * between(*SIZES, at["size"]))
     drawn = lru_cache(maxsize=None)(lambda half, angle: _sprite(colours, half, angle))

@@ -54,7 +54,9 @@ def rings(random) -> list[Ring]:
     """One ring anywhere in the frame, or, in one clip of five, two side by side.
 
     Rings are small beside the room they have: where the actor stands in a single frame says little of where on its
-    ring it is. Knowing its exact place in the first frame, one guesses 22 % of the classes at best; chance is 12.5 %.
+    ring it is. From the places and half sizes of the actors in the first frame a small network (60 000 simulated clips,
+    10 000 held out) tells 26 % of the eight classes, 23 % where there is one ring and 40 % where there are two, and
+    20 % of the ten of UCF101: lower bounds of what a first frame gives away. Chance is 12.5 % and 10 %.
     """
     if draw(random, 1, 5) > 1:
         return [_ring(random, 0, WIDTH, radius=(26, 36), size=(16, 30))]

@@ -8,6 +8,7 @@ at every moment: neither the first frame nor any other hints at the class. The t
 in time, so that a set of frames without its order does not tell them apart either (it does tell what moves).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +46,13 @@ def wave(turns: np.ndarray) -> np.ndarray:
     return np.where(turns < SLOW, turns / SLOW, (1 - turns) / (1 - SLOW))
 
 
-def coordinates(random, stroke: Stroke, n: int) -> dict[str, np.ndarray]:
-    """Each coordinate in n frames, (n,) in [0, 1]."""
-    rest = {name: np.full(n, fraction(random)) for name in COORDINATES}
-    phase = rest[stroke.coordinate] + stroke.way * moments(n)
-    moving = phase - np.floor(phase) if stroke.coordinate == "angle" else wave(phase)
-    return {**rest, stroke.coordinate: moving}
+def coordinates(random, strokes: Iterable[Stroke], n: int) -> dict[str, np.ndarray]:
+    """Each coordinate in n frames, (n,) in [0, 1]; those of the strokes move."""
+    at = {name: np.full(n, fraction(random)) for name in COORDINATES}
+    for stroke in strokes:
+        phase = at[stroke.coordinate] + stroke.way * moments(n)
+        at[stroke.coordinate] = phase - np.floor(phase) if stroke.coordinate == "angle" else wave(phase)
+    return at
 
 
 def between(low: float, high: float, values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vxbench.datasets.mini.appearance import unpacked
+from vxbench.errors import UserError
 
 MPEG4 = {"qmin": "4", "qmax": "4", "bf": "0", "g": "60"}
 H264 = {"crf": "29", "bf": "2", "x264-params": "b-adapt=0:scenecut=0", "g": "60"}
@@ -49,13 +50,19 @@ def _encode(
 
 
 def write_jpegs(folder: Path, frames: Iterable[np.ndarray], pattern: str) -> None:
-    """Frames (h, w) uint32 as numbered pictures, from 1 on; `pattern` makes the name from the number."""
+    """Frames (h, w) uint32 as numbered pictures, from 1 on; `pattern` makes the name from the number.
+
+    Raises:
+        UserError: a picture cannot be written.
+    """
     import cv2
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames, start=1):
         bgr = np.ascontiguousarray(unpacked(frame)[..., ::-1])
-        cv2.imwrite(str(folder / (pattern % number)), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        path = folder / (pattern % number)
+        if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+            raise UserError(f"{path} cannot be written; is the disk full?")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -1,13 +1,11 @@
-"""The clips of training (random moments, augmented) and of testing, as (frames, label), and batches of them.
+"""The clips of training (random moments, augmented) and of testing, as (frames, label), and batches of them."""
 
-A clip that cannot be read is given out as its ClipError: an exception would not cross from a decoding process whole.
-"""
-
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from vxbench.datasets.base import ClipRef
 from vxbench.datasets.decode import Pick
@@ -15,17 +13,20 @@ from vxbench.datasets.sampling import Sampler
 from vxbench.errors import ClipError
 from vxbench.models.training.augment import Augmentation, random_pick
 from vxbench.models.training.readers import Reader
+from vxbench.models.training.unreadable import Unreadable
 
 ORDERS = 4  # of the frames of each shuffled test clip, to steady the accuracy near chance
+TRIES = 10  # clips that may stand in for one that cannot be read
 
-Sample = tuple[np.ndarray, int] | ClipError
+Sample = tuple[np.ndarray, int] | Unreadable
 
 
 class TrainingClips(Dataset):
     """Every clip at random moments, augmented anew each time.
 
-    Draws come from torch's global generator. in_memory: each video is decoded once and all its frames are kept,
-    resized.
+    Draws come from torch's global generator; each worker has one of its own, so they depend on the number of workers.
+    in_memory: each video is decoded once and all its frames are kept, resized. stand_in: for a clip that cannot be read
+    the next one of the list is shown, at its own random moments; or, if that one cannot be read, the next but one ...
     """
 
     def __init__(
@@ -36,19 +37,35 @@ class TrainingClips(Dataset):
         augment: Augmentation,
         control: str | None = None,
         in_memory: bool = False,
+        stand_in: bool = False,
     ):
         self.refs, self.sampler, self.augment, self.control = refs, sampler, augment, control
+        self.tries = 1 + TRIES * stand_in
         self.read = _remembering(read) if in_memory else read
 
     def __len__(self) -> int:
         return len(self.refs)
 
     def __getitem__(self, index: int) -> Sample:
+        return self.__getitems__([index])[-1]
+
+    def __getitems__(self, indices: list[int]) -> list[Sample]:
+        """What torch's DataLoader calls: a sample for each index, before it those that it stands in for."""
+        return [sample for index in indices for sample in self._tried(index)]
+
+    def _tried(self, index: int) -> Iterator[Sample]:
         random = np.random.default_rng(int(torch.randint(2**31, ())))
+        for other in range(index, index + self.tries):
+            sample = self._sample(other % len(self), random)
+            yield sample
+            if not isinstance(sample, Unreadable):
+                return
+
+    def _sample(self, index: int, random: np.random.Generator) -> Sample:
         try:
             clip = self.read(self.refs[index], random_pick(self.sampler, random))
         except ClipError as error:
-            return error
+            return Unreadable(self.refs[index].id, error)
         clip = random.permutation(clip) if self.control == "shuffled" else clip
         clip = stilled(clip) if self.control == "still" else clip
         return self.augment(clip, random), self.refs[index].label
@@ -82,7 +99,7 @@ class TestClips(Dataset):
         try:
             clip = self._read(ref)
         except ClipError as error:
-            return error
+            return Unreadable(ref.id, error)
         if self.control == "shuffled":
             clip = clip[self._order(index, len(clip))]
         return (stilled(clip) if self.control == "still" else clip), ref.label
@@ -94,13 +111,18 @@ class TestClips(Dataset):
         return self._random_orders[index]
 
 
-def collate(samples: list[Sample]) -> dict[str, torch.Tensor] | ClipError:
-    """frames (B, T, H, W, 3) uint8 and labels (B,) int64; the first ClipError instead, if there is one."""
-    for sample in samples:
-        if isinstance(sample, ClipError):
-            return sample
-    frames = np.stack([clip for clip, _ in samples])
-    return {"frames": torch.from_numpy(frames), "labels": torch.tensor([label for _, label in samples])}
+def batches(clips: Dataset, batch_size: int, workers: int = 0, timeout_s: float = 0, **options) -> DataLoader:
+    """Batches as `collate` makes them. timeout_s: for a batch of the workers, 0 for no limit."""
+    waiting = {"num_workers": workers, "timeout": timeout_s if workers else 0}
+    return DataLoader(clips, batch_size, collate_fn=collate, **waiting, **options)
+
+
+def collate(samples: list[Sample]) -> dict[str, torch.Tensor | list[Unreadable]]:
+    """frames (B, T, H, W, 3) uint8 and labels (B,) int64 of those that could be read, and the others: unreadable."""
+    unreadable = [sample for sample in samples if isinstance(sample, Unreadable)]
+    there = [sample for sample in samples if not isinstance(sample, Unreadable)]
+    frames = torch.from_numpy(np.stack([clip for clip, _ in there])) if there else torch.empty(0, dtype=torch.uint8)
+    return {"frames": frames, "labels": torch.tensor([label for _, label in there]), "unreadable": unreadable}
 
 
 def stilled(clip: np.ndarray) -> np.ndarray:

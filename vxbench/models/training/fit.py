@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader
 
 from vxbench.errors import UserError
 from vxbench.models.classifier import Classifier
-from vxbench.models.training.clips import TrainingClips, collate
-from vxbench.models.training.resume import Resumable, check_readable
+from vxbench.models.training.clips import TrainingClips, batches
+from vxbench.models.training.resume import Resumable, check_state
 from vxbench.models.training.trainee import Trainee, optim_wrapper, sound_kernels
+from vxbench.models.training.unreadable import LeftOut, failing_workers
 from vxbench.runner.config import first_line
 from vxbench.runner.tracker import NoTracker
 
@@ -31,7 +32,8 @@ class Fit:
     """How to fit.
 
     optimizer, param_scheduler: as mmengine takes them. trainable: parts of the names of the weights that are trained,
-    empty for all. amp: False | fp16 | bf16. settings: what a run must have in common with the one it resumes.
+    empty for all. amp: False | fp16 | bf16. timeout_s: for a batch of the workers, 0 for no limit. settings: what a run
+    must have in common with the one it resumes, or whose state it replaces.
     """
 
     work_dir: Path
@@ -43,6 +45,7 @@ class Fit:
     trainable: tuple[str, ...] = ()
     amp: bool | str = False
     workers: int = 0
+    timeout_s: float = 0
     seed: int = 0
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -51,24 +54,35 @@ class Fit:
 Validate = Callable[[], dict[str, float | None]]
 
 
-def fit(classifier: Classifier, training: TrainingClips, validate: Validate, how: Fit, tracker=None) -> float:
+def fit(
+    classifier: Classifier,
+    training: TrainingClips,
+    validate: Validate,
+    how: Fit,
+    tracker=None,
+    left_out: LeftOut | None = None,
+) -> float:
     """Fits the classifier in place, on the device it is on; the last epoch's weights stay, not the best.
 
-    validate() gives the scores that are printed and tracked. Returns the seconds, with those of the run it resumes.
+    validate() gives the scores that are printed and tracked. left_out: takes the clips that cannot be read; None
+    refuses them. Returns the seconds, with those of the run it resumes.
 
     Raises:
-        UserError: a setting that mmengine refuses, too few clips, or a state that does not belong to this run.
+        UserError: a setting that mmengine refuses, too few clips, workers that fail, or a state that does not belong to
+            this run.
         ClipError: a clip cannot be read.
     """
     if len(training) < how.batch_size:
         raise UserError(f"recipe.batch_size = {how.batch_size} but there are only {len(training)} clips to train on")
     _freeze(classifier, how.trainable)
     state = Resumable(how.work_dir, how.settings)
-    runner = _runner(classifier, training, how, [state, Progress(validate, how.epochs, tracker or NoTracker())])
-    if how.resume and state.path.exists():
-        check_readable(state.path)
+    if begun := state.path.exists():
+        check_state(state.path, how.settings)
+    trainee = Trainee(classifier, how.label_smoothing, left_out)
+    runner = _runner(trainee, training, how, [state, Progress(validate, how.epochs, tracker or NoTracker())])
+    if how.resume and begun:
         runner.resume_from(state.path)
-    with sound_kernels(next(classifier.parameters()).device, how.amp):
+    with sound_kernels(next(classifier.parameters()).device, how.amp), failing_workers():
         runner.train()
     classifier.eval()
     return state.seconds
@@ -103,12 +117,18 @@ class _Runner(Runner):
         self._load_from, self._resume = str(path), True
 
     def resume(self, filename: str, **options) -> None:
-        super().resume(filename, **options | {"map_location": "cpu"})  # random states belong there
+        try:
+            super().resume(filename, **options | {"map_location": "cpu"})  # random states belong there
+        except (RuntimeError, KeyError, ValueError) as error:  # weights or an optimizer of another shape
+            raise UserError(f"{filename} is of another model: {first_line(error)}; give another work_dir") from error
+
+    def load_checkpoint(self, filename: str, map_location: str, **options) -> dict:
+        return super().load_checkpoint(filename, map_location, **options | {"strict": True})
 
 
-def _runner(classifier: Classifier, training: TrainingClips, how: Fit, hooks: list[Hook]) -> _Runner:
-    device = next(classifier.parameters()).device
-    trainee = Trainee(classifier, how.label_smoothing).to(device)
+def _runner(trainee: Trainee, training: TrainingClips, how: Fit, hooks: list[Hook]) -> _Runner:
+    device = next(trainee.parameters()).device
+    trainee = trainee.to(device)
     with _refused("recipe.optimizer"):
         optimizer = OPTIMIZERS.build({**how.optimizer, "params": trainee.parameters()})
     runner = _Runner(
@@ -121,7 +141,7 @@ def _runner(classifier: Classifier, training: TrainingClips, how: Fit, hooks: li
         custom_hooks=hooks,
         randomness={"seed": how.seed},
         default_scope="mmaction",
-        experiment_name=f"{classifier.key}-{next(_RUNS)}",  # two runs of one process share nothing
+        experiment_name=f"{trainee.classifier.key}-{next(_RUNS)}",  # two runs of one process share nothing
         log_level="ERROR",  # it would list the machine, its hooks and every setting
     )
     _ = runner.train_loop  # built before the schedules: its length is what they stretch over
@@ -132,15 +152,9 @@ def _runner(classifier: Classifier, training: TrainingClips, how: Fit, hooks: li
 
 def _batches(clips: TrainingClips, how: Fit, device: torch.device) -> DataLoader:
     """Not mmengine's own loader: that one seeds its workers alike in every epoch, which repeats the augmentation."""
-    return DataLoader(
-        clips,
-        how.batch_size,
-        sampler=DefaultSampler(clips, shuffle=True, seed=how.seed),
-        num_workers=how.workers,
-        collate_fn=collate,
-        drop_last=True,
-        pin_memory=device.type == "cuda",
-    )
+    order = DefaultSampler(clips, shuffle=True, seed=how.seed)
+    options = {"sampler": order, "drop_last": True, "pin_memory": device.type == "cuda"}
+    return batches(clips, how.batch_size, how.workers, how.timeout_s, **options)
 
 
 def _freeze(classifier: Classifier, trainable: tuple[str, ...]) -> None:

@@ -18,13 +18,15 @@ from torch import Tensor
 from vxbench.errors import UserError
 
 STATE = "state.pth"
+WRITTEN = {"state_dict", "optimizer", "param_schedulers", "message_hub", "meta", "random", "settings", "seconds"}
+WRONG_KINDS = (ValueError, KeyError, TypeError, AttributeError)
 NO_MESSAGES = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
 
 
 class Resumable(Hook):
     """Writes folder/state.pth at the end of every epoch, after its validation, replacing the one before.
 
-    settings: {dotted key: value} of all that decides the weights; a run is not resumed under others.
+    settings: {dotted key: value} of all that decides the weights, see `check_state`.
     seconds: time of training, over all the processes it took.
     """
 
@@ -52,7 +54,6 @@ class Resumable(Hook):
         checkpoint["seconds"] = self.seconds
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        refuse_other_settings(json.loads(checkpoint["settings"]), self.settings, self.path)
         self.seconds = checkpoint["seconds"]
         _restore_random_state(checkpoint["random"])
 
@@ -64,20 +65,30 @@ class Resumable(Hook):
         beside.replace(self.path)
 
 
-def refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    """Raises UserError that names the first setting in which two runs differ."""
-    for key in sorted({*before, *now}):
-        old, new = (json.loads(json.dumps(run.get(key))) for run in (before, now))
+def check_state(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuses a state that is not of a run with these settings: it is neither resumed nor replaced.
+
+    Raises:
+        UserError: the first setting that differs; or the file is damaged or not a state that training wrote.
+    """
+    before = _settings_of(path)
+    for key in sorted({*before, *settings}):
+        old, new = (json.loads(json.dumps(run.get(key))) for run in (before, settings))
         if old != new:
-            raise UserError(f"{path} is of a run with {key}={old}, not {new}; set it so, or resume=false to begin anew")
+            raise UserError(f"{path} is of a run with {key}={old}, not {new}; set it so, or give another work_dir")
 
 
-def check_readable(path: Path) -> None:
-    """Raises UserError for a state that is damaged or holds more than plain values."""
+def _settings_of(path: Path) -> dict[str, Any]:
     try:
-        torch.load(path, map_location="cpu", mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be resumed from: it is damaged or not a state that training wrote") from error
+        state = torch.load(path, map_location="cpu", mmap=True)
+        if lacking := WRITTEN - state.keys():
+            raise KeyError(*lacking)
+        return dict(json.loads(state["settings"]))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, *WRONG_KINDS) as error:
+        raise UserError(
+            f"{path} cannot be resumed from: it is damaged or not a state that training wrote; "
+            "remove it, or give another work_dir"
+        ) from error
 
 
 def _random_state() -> dict[str, Any]:

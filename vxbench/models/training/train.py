@@ -5,14 +5,17 @@ chance, or the class leaks from elsewhere. `shuffled`: the frames of each clip i
 first frame of each clip alone. `background`: the mini clips drawn without their actors.
 """
 
+import hashlib
 import json
+import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from vxbench.datasets.base import VideoDataset
@@ -24,16 +27,18 @@ from vxbench.models.training.clips import TestClips, TrainingClips
 from vxbench.models.training.evaluate import accuracy
 from vxbench.models.training.fit import Fit, fit
 from vxbench.models.training.readers import backgrounds, videos
-from vxbench.models.training.record import export, versions
+from vxbench.models.training.record import check_writable, export, versions
 from vxbench.models.training.trainee import PRECISIONS
-from vxbench.ranges import one_of, whole, within
+from vxbench.models.training.unreadable import RULES, LeftOut, failing_workers
+from vxbench.ranges import above, one_of, whole, within
 from vxbench.runner.config import build
 from vxbench.runner.job import check_device
 
+LICENCE = "Apache-2.0"
 CONTROLS = ("shuffled", "still", "background")
 
 # Keys that decide no weight: a run may be resumed with others.
-NEUTRAL = ("root", "cache", "workers", "display", "checkpoint")
+NEUTRAL = ("root", "cache", "display", "checkpoint")
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -42,25 +47,32 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     With cfg.control the model is trained and tested on the control, and nothing is exported.
 
     Raises:
-        UserError: the data or a setting is wrong.
-        ClipError: a video is missing or damaged.
+        UserError: the data or a setting is wrong, or a process that decodes fails.
+        ClipError: a video is damaged.
+        OSError: the weights cannot be written.
     """
     check_settings(cfg)
     path = export_path(cfg)
+    if path:
+        check_writable(path)
+        print(f"the weights will be {path}", flush=True)
     torch.set_num_threads(cfg.threads)
     train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
     missing = {"train": _leave_out_missing(train_set), "test": _leave_out_missing(test_set)}
     classifier = classifier_for(cfg, len(test_set.classes))
-    seconds = _fitted(cfg, classifier, train_set, test_set)
+    left_out = {"train": LeftOut(cfg.unreadable), "test": LeftOut(cfg.unreadable)}
+    seconds = _fitted(cfg, classifier, train_set, test_set, left_out)
     scores = {}
     for control in _tested_on(cfg):
-        scores[control or "test"] = _accuracy(cfg, classifier, evaluation_clips(cfg, test_set, control))
-    record = _record(cfg, scores, seconds, train_set, test_set) | {"missing_clips": missing}
+        clips = evaluation_clips(cfg, test_set, control)
+        scores[control or "test"] = _accuracy(cfg, classifier, clips, left_out["test"])
+    unread = {split: clips.record() for split, clips in left_out.items()}
+    record = _record(cfg, scores, seconds, train_set, test_set) | {"missing_clips": missing, "unreadable_clips": unread}
+    print(json.dumps(record, indent=1), flush=True)
     if path:
         export(classifier, path, record)
-    print(json.dumps(record, indent=1))
     return record
 
 
@@ -73,16 +85,24 @@ def check_settings(cfg: DictConfig) -> None:
     for control in _tested_on(cfg):
         one_of("control", control, (None, *CONTROLS))
     one_of("amp", cfg.amp, PRECISIONS)
+    one_of("unreadable", cfg.unreadable, RULES)
     for key, value in (("threads", cfg.threads), *((f"recipe.{k}", cfg.recipe[k]) for k in ("epochs", "batch_size"))):
         whole(key, value, 1)
     whole("seed", cfg.seed, 0)
     whole("workers", cfg.workers, 0)
+    above("timeout_s", cfg.timeout_s, 0)
+    _check_trainable(cfg.recipe.trainable)
     within("recipe.label_smoothing", cfg.recipe.label_smoothing, 0, 1)
     if "background" in _tested_on(cfg) and cfg.dataset.labels != "ucf101_24":
         raise UserError(f"background is a control of the mini UCF101-24, not of {cfg.dataset.labels}")
     check_device(str(cfg.device))
     if cfg.amp == "fp16" and cfg.device == "cpu":
         raise UserError("amp = fp16 needs a GPU: set device=cuda, or amp=bf16")
+
+
+def _check_trainable(parts: ListConfig | None) -> None:
+    if parts is not None and not (isinstance(parts, ListConfig) and all(isinstance(part, str) for part in parts)):
+        raise UserError(f"recipe.trainable = {parts} is not null or a list of parts of names, such as [{parts}]")
 
 
 def export_path(cfg: DictConfig) -> Path | None:
@@ -153,9 +173,16 @@ def evaluation_clips(
 
 def settings(cfg: DictConfig) -> dict[str, Any]:
     """{dotted key: value} of all that decides the weights."""
-    chosen = {key: cfg[key] for key in ("recipe", "dataset", "train_split", "init", "control", "amp", "seed")}
+    keys = ("recipe", "dataset", "train_split", "init", "control", "amp", "seed", "workers")
+    chosen = {key: cfg[key] for key in keys}
     chosen["model"] = {key: cfg.model[key] for key in cfg.model if key not in ("num_classes", "checkpoint")}
     return _flat(OmegaConf.to_container(OmegaConf.create(chosen, parent=cfg), resolve=True))
+
+
+def data_settings(train_set: VideoDataset) -> dict[str, Any]:
+    """What the weights depend on of the clips of training, beside the settings."""
+    ids = hashlib.sha256("\n".join(ref.id for ref in train_set.clips).encode()).hexdigest()[:16]
+    return {"data.digest": train_set.digest(), "data.clips": ids, "data.classes": len(train_set.classes)}
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -166,28 +193,36 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _fitted(cfg: DictConfig, classifier: Classifier, train_set: VideoDataset, test_set: VideoDataset) -> float:
+def _fitted(
+    cfg: DictConfig,
+    classifier: Classifier,
+    train_set: VideoDataset,
+    test_set: VideoDataset,
+    left_out: Mapping[str, LeftOut],
+) -> float:
     """Fits the classifier; the seconds it took."""
     recipe = OmegaConf.to_container(cfg.recipe, resolve=True)
     how = Fit(
         work_dir=Path(cfg.work_dir),
         **{key: recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")},
         trainable=tuple(recipe["trainable"] or ()),
-        **{key: cfg[key] for key in ("amp", "workers", "seed", "resume")},
-        settings=settings(cfg),
+        **{key: cfg[key] for key in ("amp", "workers", "timeout_s", "seed", "resume")},
+        settings=settings(cfg) | data_settings(train_set),
     )
     validation = evaluation_clips(cfg, test_set, cfg.control, in_memory=cfg.in_memory)
     tracker = build(cfg, "tracker")
     tracker.start(Path(cfg.work_dir).name, how.settings)
     try:
         clips = _training_clips(cfg, train_set)
-        return fit(classifier, clips, lambda: _accuracy(cfg, classifier, validation), how, tracker)
+        scores = partial(_accuracy, cfg, classifier, validation, left_out["test"])
+        return fit(classifier, clips, scores, how, tracker, left_out["train"])
     finally:
         tracker.finish()
 
 
-def _accuracy(cfg: DictConfig, classifier: Classifier, clips: TestClips) -> dict[str, float | None]:
-    return accuracy(classifier, clips, cfg.recipe.batch_size, cfg.workers)
+def _accuracy(cfg: DictConfig, classifier: Classifier, clips: TestClips, left_out: LeftOut) -> dict[str, float | None]:
+    with failing_workers():
+        return accuracy(classifier, clips, cfg.recipe.batch_size, cfg.workers, cfg.timeout_s, left_out)
 
 
 def _tested_on(cfg: DictConfig) -> tuple:
@@ -204,7 +239,16 @@ def _reader(cfg: DictConfig, dataset: VideoDataset, control: str | None):
 def _training_clips(cfg: DictConfig, dataset: VideoDataset) -> TrainingClips:
     read = _reader(cfg, dataset, cfg.control)
     augment = build(cfg, "recipe.augmentation")
-    return TrainingClips(dataset.clips, read, dataset.pick, augment, cfg.control, cfg.in_memory)
+    stand_in = cfg.unreadable == "leave_out"
+    return TrainingClips(dataset.clips, read, dataset.pick, augment, cfg.control, cfg.in_memory, stand_in)
+
+
+def licence(cfg: DictConfig) -> str:
+    """Of the weights: as given, else that of the weights they start from, else vxbench's own."""
+    if cfg.licence or not cfg.init:
+        return cfg.licence or LICENCE
+    entry = cfg.weights.get(cfg.init)
+    return (entry and entry.get("licence")) or f"that of {entry.file if entry else cfg.init}"
 
 
 def _record(
@@ -217,7 +261,7 @@ def _record(
         "dataset": hydra.runtime.choices["dataset"],
         "labels": cfg.dataset.labels,
         "scale": cfg.scale.name,
-        "command": " ".join(["python scripts/train.py", *hydra.overrides.task]),
+        "command": shlex.join(["python", "scripts/train.py", *hydra.overrides.task]),
         "control": cfg.control,
         "accuracy": scores,
         "train_clips": len(train_set.clips),
@@ -232,5 +276,5 @@ def _record(
         "threads": cfg.threads,
         "wall_seconds": round(seconds),
         "versions": versions(),
-        "licence": cfg.licence,
+        "licence": licence(cfg),
     }

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 
-from vxbench.errors import ClipError, UserError
+from vxbench.errors import UserError
 from vxbench.models.classifier import Classifier
 from vxbench.models.preprocess import to_clip
+from vxbench.models.training.unreadable import LeftOut
 
 PRECISIONS = (False, "fp16", "bf16")
 
@@ -19,27 +21,30 @@ class Trainee(BaseModel):
     """Takes batches as `collate` makes them and gives the loss of what the classifier itself answers.
 
     So the function that is trained is the one that is explained, whatever network is inside.
-    label_smoothing: this share of the target is spread evenly over all classes.
+    label_smoothing: this share of the target is spread evenly over all classes. left_out: takes the clips that cannot
+    be read; None refuses them.
     """
 
-    def __init__(self, classifier: Classifier, label_smoothing: float = 0.0):
+    def __init__(self, classifier: Classifier, label_smoothing: float = 0.0, left_out: LeftOut | None = None):
         super().__init__()
         self.classifier = classifier
         self.label_smoothing = label_smoothing
+        self.left_out = left_out or LeftOut()
 
     def init_weights(self) -> None:
         """The classifier has its weights already."""
 
-    def train_step(self, data: dict[str, Tensor] | ClipError, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One step.
 
         Raises:
             ClipError: a clip of the batch cannot be read.
-            UserError: the loss is not finite.
+            UserError: none of the batch can, nor those that stand in for them; or the loss is not finite.
         """
-        if isinstance(data, ClipError):
-            raise data
-        return super().train_step(data, optim_wrapper)
+        readable = self.left_out.sift(data)
+        if not len(readable["labels"]):
+            raise UserError(f"no clip of a whole batch can be read: {data['unreadable'][0].error.message}")
+        return super().train_step(readable, optim_wrapper)
 
     def forward(self, frames: Tensor, labels: Tensor, mode: str = "loss") -> dict[str, Tensor]:
         spec = self.classifier.input
