@@ -317,7 +317,7 @@ def test_scores_of_another_number_of_classes_are_refused(clips):
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("model.outputs=scores", r"^model\.outputs = scores"), ("model.cam_at=third", r"^model\.cam_at = third")],
+    [("+model.outputs=scores", r"^model\.outputs = scores"), ("model.cam_at=third", r"^model\.cam_at = third")],
 )
 def test_a_key_of_the_model_is_named_once(override, message):
     config = composed(*RANDOM, "model=slowfast", "model.cam_layer=null", override)

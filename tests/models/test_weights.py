@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.datasets.mini.generate import Plan, generate, is_complete
 from vxbench.models.checkpoints import PACKAGED, WEIGHTS, digest, locate
 from vxbench.models.training.evaluate import accuracy
-from vxbench.models.training.train import evaluation_clips
+from vxbench.models.training.train import evaluation_clips, leave_out_missing
 from vxbench.runner.config import build
 
 ENOUGH = 0.85
@@ -65,6 +65,7 @@ def cfg(record, mini, conf_dir) -> DictConfig:
 def measured(cfg, record) -> dict:
     """{control or test: (clips, {top1, top5})}"""
     classifier, dataset = build(cfg, "model"), build(cfg, "dataset")
+    leave_out_missing(dataset)
     clips = {what: evaluation_clips(cfg, dataset, None if what == "test" else what) for what in record["accuracy"]}
     return {what: (len(of), accuracy(classifier, of)) for what, of in clips.items()}
 

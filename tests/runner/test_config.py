@@ -195,6 +195,12 @@ def test_classes_are_numbered_as_the_checkpoint_in_use_numbers_them(overrides, o
     assert composed("dataset=kinetics700", *overrides).dataset.class_order == order
 
 
+def test_the_whole_frame_is_squashed_before_vgg16lstm_s_crop():
+    size = composed("model=vgg16lstm", "profile=paper")
+    assert (size.dataset.resize, size.dataset.full, size.dataset.short_side) == ("crop", [320, 240], None)
+    assert composed("model=tsm", "profile=paper").dataset.full is None
+
+
 def test_a_nested_target_is_refused_too():
     config = composed("+explainer.inner={_target_: os.getcwd}")
     with pytest.raises(UserError, match=r"explainer\.inner\._target_"):

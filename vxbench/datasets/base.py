@@ -1,5 +1,6 @@
 """What the runner asks of a data set: an index of clips, and one clip decoded on demand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class VideoDataset:
     A data set fills `classes`, `clips`, `selection` (one line that says which clips these are, for the foot of a table)
     and overrides `annotate` and `digest`.
 
-    frames, sampling, interval: see `sampling`. height, width, resize, short_side: see `transform`.
+    frames, sampling, interval: see `sampling`. height, width, resize, short_side, full: see `transform`.
     decoder: see `decode`. gaps: what to do with a folder of frames that lacks some, see `media`.
     cache: a folder that keeps the sampled and resized frames of each clip, or None; see `cache`.
 
@@ -74,9 +75,10 @@ class VideoDataset:
         decoder: str = "auto",
         gaps: str = "refuse",
         cache: str | Path | None = None,
+        full: Sequence[int] | None = None,
     ):
         self.pick = Sampler(sampling, frames, interval)
-        self.spatial = Spatial(height, width, resize, short_side)
+        self.spatial = Spatial(height, width, resize, short_side, full)
         self.decoder = one_of("decoder", decoder, DECODER_NAMES)
         self.gaps = one_of("gaps", gaps, GAPS)
         self.cache = None if cache is None else Path(cache)

@@ -60,7 +60,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
-    missing = {"train": _leave_out_missing(train_set), "test": _leave_out_missing(test_set)}
+    missing = {"train": leave_out_missing(train_set), "test": leave_out_missing(test_set)}
     classifier = classifier_for(cfg, len(test_set.classes))
     left_out = {"train": LeftOut(cfg.unreadable), "test": LeftOut(cfg.unreadable)}
     seconds = _fitted(cfg, classifier, train_set, test_set, left_out)
@@ -148,7 +148,7 @@ def head_of(classifier: Classifier) -> list[str]:
     return [name.removeprefix("recognizer.") for name in names]
 
 
-def _leave_out_missing(dataset: VideoDataset) -> int:
+def leave_out_missing(dataset: VideoDataset) -> int:
     """Drops the clips without a file, as Kinetics always has some; their number, which is said.
 
     Raises:
