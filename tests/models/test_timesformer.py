@@ -73,7 +73,7 @@ def test_it_is_small_at_the_mini_size():
 
 def test_frames_and_patches_follow_the_input():
     built = mini("model=timesformer", "model.input.frames=4", "model.input.width=32")
-    assert outputs_of(built, built.cam_layer, noise(built)).shape == (2 * 4, 1 + 8 * 4, 48)
+    assert outputs_of(built, built.cam_layer, noise(built)).shape == (2 * 4, 1 + 4 * 2, 48)
 
 
 def test_another_number_of_frames_is_refused():

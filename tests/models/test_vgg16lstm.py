@@ -228,8 +228,10 @@ def test_clips_of_another_size_are_refused():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"channels": (3, 4, 5)}, UserError, "channels names 3 blocks and convs 2"),
-        ({"size": (3, 100)}, UserError, "size = 3x100 cannot be halved 2 times"),
+        ({"channels": (3, 4, 5)}, UserError, "channels names 3 blocks, convs 2 and pools 3"),
+        ({"size": (3, 100)}, UserError, r"size = 3x100 is too small for pools = \[2, 2\]"),
+        ({"pools": (2,)}, UserError, "channels names 2 blocks, convs 2 and pools 1"),
+        ({"pools": (2, 0)}, OutOfRange, "pools = 0"),
         ({"fc": 0}, OutOfRange, "fc = 0"),
         ({"size": (64,)}, UserError, r"size = \(64,\) is not a list of two numbers"),
         ({"size": 2.5}, UserError, "size = 2.5 is not a list of two numbers"),
@@ -243,6 +245,14 @@ def test_clips_of_another_size_are_refused():
 def test_settings_out_of_range(settings, error, message):
     with pytest.raises(error, match=f"^{message}"):
         VGG16LSTM(**SMALL | settings)
+
+
+def test_pools_divide_the_frame_in_turn():
+    """17x10 by 4 is 4x2, by 2 is 2x1; undivided blocks keep their cells."""
+    for pools, cells in (((4, 2), 2), ((1, 2), 8 * 5), ((1, 1), 17 * 10)):
+        network = VGG16LSTM(3, channels=(2, 3), convs=(1, 1), pools=pools, fc=4, hidden=3, size=(17, 10))
+        assert network.fc6.in_features == 3 * cells
+        assert network(torch.zeros(1, 3, 2, 17, 10)).shape == (1, 3)
 
 
 def test_a_size_given_as_a_list_as_configs_give_it():

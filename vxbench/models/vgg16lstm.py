@@ -47,7 +47,7 @@ class VGG16LSTM(nn.Module):
     """Clips (B, 3, T, size, size) -> class probabilities (B, K), the mean over frames of each step's softmax.
 
     channels, convs: width and number of 3x3 convolutions of each block. pools: what each block's max-pool divides the
-    frame's sides by.
+    frame's sides by; None for 2.
     fc: width of fc6 and fc7. hidden: of the LSTM. size: pixels of a frame's side, or (height, width).
     dropout: after fc6, after fc7 and before fc8. detach: no gradient flows from a step to the ones before it,
     as released; the probabilities are the same.
@@ -69,7 +69,7 @@ class VGG16LSTM(nn.Module):
         num_classes: int,
         channels: Sequence[int] = (64, 128, 256, 512, 512),
         convs: Sequence[int] = (2, 2, 3, 3, 3),
-        pools: Sequence[int] = (2, 2, 2, 2, 2),
+        pools: Sequence[int] | None = None,
         fc: int = 4096,
         hidden: int = 256,
         size: int | Sequence[int] = 224,
@@ -78,6 +78,7 @@ class VGG16LSTM(nn.Module):
     ):
         super().__init__()
         size = (size, size) if isinstance(size, int) else size
+        pools = [2] * len(channels) if pools is None and isinstance(channels, Sequence) else pools
         last, cells = _check(num_classes, channels, convs, pools, fc, hidden, size)
         self.size, self.detach = tuple(size), detach
         for name, layer in _blocks(channels, convs, pools).items():
