@@ -65,7 +65,15 @@ reproduce-table%: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## table 1 
 
 train-mini: $(MINI) ## train the mini profile's models again, into vxbench/models/weights
 	$(BIN)/python scripts/train.py model=r2plus1d
+	$(BIN)/python scripts/train.py model=r2plus1d dataset=ucf101
+	$(BIN)/python scripts/train.py model=r2plus1d dataset=epic_object recipe.epochs=40
+	$(BIN)/python scripts/train.py model=r2plus1d dataset=epic_action recipe.epochs=30
+	$(BIN)/python scripts/train.py model=r2plus1d dataset=kinetics700 recipe.epochs=40
 	$(BIN)/python scripts/train.py model=tsm
+	$(BIN)/python scripts/train.py model=r3d dataset=ucf101
+	$(BIN)/python scripts/train.py model=r3d dataset=kinetics700 recipe.epochs=60
+	$(BIN)/python scripts/train.py model=slowfast dataset=kinetics400 recipe.epochs=40
+	$(BIN)/python scripts/train.py model=timesformer dataset=kinetics400 recipe.epochs=160 recipe.optimizer.lr=1e-3
 
 check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips are there and can be read: PROFILE=paper DATA_ROOT=...
 	@$(BIN)/python scripts/check_data.py --profile $(PROFILE) $(ARGS)

@@ -321,3 +321,9 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name():
         mini("model=vgg16lstm", "+model.network.hiden=4")
     with pytest.raises(UserError, match=r"^model\.network: dropout = 2 is outside \[0, 1\]"):
         mini("model=vgg16lstm", "model.network.dropout=2")
+
+
+def test_a_new_networks_forget_gate_is_open():
+    lstm = small().lstm
+    _, forget, _, _ = lstm.gates(torch.zeros(1, lstm.fc_x.in_features).double(), torch.zeros(1, lstm.hidden).double())
+    torch.testing.assert_close(forget, torch.ones_like(forget).sigmoid())

@@ -121,6 +121,8 @@ class VGG16LSTM(nn.Module):
         return states
 
     def _initialise(self) -> None:
+        """The forget gate starts open (Jozefowicz et al. 2015): the first frames are then not forgotten in training."""
+        nn.init.ones_(self.lstm.fc_x.bias.data[self.lstm.hidden : 2 * self.lstm.hidden])
         for module in self.children():
             if isinstance(module, nn.Conv2d | nn.Linear) and module is not self.fc8:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
