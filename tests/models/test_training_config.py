@@ -129,10 +129,11 @@ def test_a_wrong_setting_is_refused_at_once(change, message, composed):
 
 def test_what_decides_no_weight_does_not_hinder_resuming(composed):
     plain = settings(composed())
-    free = ("paths.cache=/tmp/x", "model.display=X", "resume=true", "unreadable=leave_out", "timeout_s=1")
+    free = ("paths.cache=elsewhere", "model.display=X", "resume=true", "unreadable=leave_out", "timeout_s=1")
     assert settings(composed(*free)) == plain
     for change in (
         "workers=3",
+        "+model.overrides.cache=1",
         "seed=1",
         "recipe.optimizer.lr=1",
         "model.input.frames=4",

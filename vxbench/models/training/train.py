@@ -38,7 +38,7 @@ LICENCE = "Apache-2.0"
 CONTROLS = ("shuffled", "still", "background")
 
 # Keys that decide no weight: a run may be resumed with others.
-NEUTRAL = ("root", "cache", "display", "checkpoint")
+NEUTRAL = ("dataset.root", "dataset.cache", "model.display")
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -187,9 +187,10 @@ def data_settings(train_set: VideoDataset) -> dict[str, Any]:
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
-    for key, value in node.items():
+    for name, value in node.items():
+        key = f"{prefix}{name}"
         if key not in NEUTRAL:
-            flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+            flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
     return flat
 
 
