@@ -75,6 +75,7 @@ train-mini: $(MINI) ## train the mini profile's models again, into vxbench/model
 	$(BIN)/python scripts/train.py model=slowfast dataset=kinetics400 recipe.epochs=40
 	$(BIN)/python scripts/train.py model=timesformer dataset=kinetics400 recipe.epochs=160 recipe.optimizer.lr=1e-3
 	$(BIN)/python scripts/train.py model=vgg16lstm dataset=epic_object recipe.epochs=60 recipe.optimizer.lr=1e-3
+	$(BIN)/python scripts/train.py model=vgg16lstm dataset=ucf101_24 recipe.epochs=80 recipe.optimizer.lr=1e-3 model.network.detach=false init=epic_object licence=Apache-2.0
 
 check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips are there and can be read: PROFILE=paper DATA_ROOT=...
 	@$(BIN)/python scripts/check_data.py --profile $(PROFILE) $(ARGS)
