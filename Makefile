@@ -5,6 +5,7 @@ PAPER   ?=
 DATA_ROOT ?=
 CKPT_ROOT ?=
 JOBS    ?=
+BANDS   ?=
 ARGS    ?=
 
 VENV    := .venv
@@ -17,6 +18,9 @@ ifeq ($(OMP_NUM_THREADS),)
 unexport OMP_NUM_THREADS
 endif
 
+# Sweeps of small models: a job a core.
+LAUNCH  := $(if $(filter paper,$(PROFILE)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(or $(JOBS),$(shell nproc 2>/dev/null || echo 2)))
+
 # Where real data and checkpoints lie, for everything that composes a config.
 ifneq ($(DATA_ROOT),)
 export VXBENCH_DATA := $(DATA_ROOT)
@@ -26,11 +30,11 @@ export VXBENCH_CHECKPOINTS := $(CKPT_ROOT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install mini test lint format smoke train-mini check-data docs benchmark clean
+.PHONY: help install mini test lint format smoke reproduce-all plan-all sweep-fep select-fep figures report reference train-mini check-data docs benchmark clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z0-9_%.-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  variables: PROFILE=$(PROFILE) (mini, smoke, paper), PAPER=fep|step|aosa, DATA_ROOT=, CKPT_ROOT=, JOBS=n, ARGS='hydra overrides', PYTHON=$(PYTHON)"
+	@echo "  variables: PROFILE=$(PROFILE) (mini, smoke, paper), PAPER=fep|step|aosa, DATA_ROOT=, CKPT_ROOT=, JOBS=n, BANDS=file, ARGS='hydra overrides', PYTHON=$(PYTHON)"
 
 install: $(READY) ## create .venv and install vxbench, pinned by constraints.txt
 
@@ -57,11 +61,42 @@ format: $(READY) ## mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-smoke: $(MINI) ## one model, three methods, a few clips, end to end
-	$(BIN)/python scripts/reproduce.py --table 1 --paper fep --profile smoke $(if $(JOBS),--jobs $(JOBS)) 'hydra.sweeper.params.model=r2plus1d' 'hydra.sweeper.params.explainer="gradients,gradcam,fep"' $(ARGS)
+# The mini data, or for PROFILE=paper the real ones, which nothing here makes.
+DATA := $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI))
+REPRODUCE = $(BIN)/python scripts/reproduce.py $(if $(PAPER),--paper $(PAPER)) --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(BANDS),--bands $(BANDS))
 
-reproduce-table%: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## table 1 ... 7 of the papers, beside the published numbers
-	@$(BIN)/python scripts/reproduce.py --table $* $(if $(PAPER),--paper $(PAPER)) --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+smoke: $(MINI) ## a table, a figure and the report of a few clips, end to end, in results/smoke
+	@rm -rf results/smoke/tables results/smoke/figures results/smoke/report
+	VXBENCH_RESULTS=results/smoke $(BIN)/python scripts/reproduce.py --table 1 --paper fep --profile smoke $(if $(JOBS),--jobs $(JOBS)) 'hydra.sweeper.params.model=r2plus1d' 'hydra.sweeper.params.explainer="gradients,gradcam,fep"' $(ARGS)
+	VXBENCH_RESULTS=results/smoke $(BIN)/python scripts/figure.py fep_4 profile=smoke
+	$(BIN)/python scripts/report.py --results results/smoke
+
+reproduce-table%: $(DATA) ## table 1 ... 7 of the papers, beside the published numbers: PAPER=fep|step|aosa
+	@$(REPRODUCE) --table $* $(ARGS)
+
+reproduce-all: $(DATA) ## all 14 tables; results/tables/index.md lists them
+	@$(REPRODUCE) $(ARGS)
+
+plan-table%: $(DATA) ## what table 1 ... 7 would take, and all that is missing for it: PROFILE=paper DATA_ROOT=...
+	@$(BIN)/python scripts/plan.py --table $* $(if $(PAPER),--paper $(PAPER)) --profile $(PROFILE) $(ARGS)
+
+plan-all: $(DATA) ## the same of all tables together
+	@$(BIN)/python scripts/plan.py $(if $(PAPER),--paper $(PAPER)) --profile $(PROFILE) $(ARGS)
+
+sweep-fep: $(DATA) ## F-EP's Fig. 5: STC over its shares of low and high frequencies
+	@$(BIN)/python scripts/run.py +sweep=fep_bands profile=$(PROFILE) $(LAUNCH) $(ARGS)
+
+select-fep: $(DATA) ## choose F-EP's shares on training clips; BANDS=results/selected/fep.yaml then gives them to tables
+	@$(BIN)/python scripts/select_fep.py profile=$(PROFILE) $(LAUNCH) $(ARGS)
+
+figures: $(DATA) ## the figures of the papers, in results/figures
+	@$(BIN)/python scripts/figure.py profile=$(PROFILE) $(ARGS)
+
+report: $(READY) ## one page of all that is in results/: results/report/index.html
+	@$(BIN)/python scripts/report.py $(ARGS)
+
+reference: $(READY) ## copy the tables and figures of a clean run to results/reference
+	@$(BIN)/python scripts/reference.py --profile $(PROFILE) $(ARGS)
 
 train-mini: $(MINI) ## train the mini profile's models again, into vxbench/models/weights
 	$(BIN)/python scripts/train.py model=r2plus1d

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import clips
 
-from vxbench.errors import OutOfRange, UserError
+from vxbench.errors import OutOfRange
 from vxbench.explainers.controls import Boxes, Centre, Random
 
 CLIP = clips(2, 3, 4, 20, 30)
@@ -70,5 +70,5 @@ def test_boxes_are_the_annotation():
 
 
 def test_boxes_need_an_annotation():
-    with pytest.raises(UserError, match="needs annotated boxes"):
+    with pytest.raises(NotApplicable, match="this data set has none"):
         explain(Boxes())

@@ -13,8 +13,11 @@ import pytest
 from rich.console import Console
 
 from vxbench.report import make_table, print_table, write_table
-from vxbench.report.published import layout, tables
-from vxbench.report.render import latex, markdown, tidy
+from vxbench.report.cells import factor
+from vxbench.report.published import layout, published, tables
+from vxbench.report.render import latex, markdown, pairs, tidy
+from vxbench.report.render.text import blocks, number, span
+from vxbench.report.statistics import MIN_RANKED
 
 NAN = math.nan
 # A column separator: an ampersand that is not escaped.
@@ -40,9 +43,9 @@ def table(cells, paper_profile):
 
 
 def grids(text):
-    """The tables of a markdown page as lists of lists of cell texts, without the rulers."""
+    """The tables of a markdown page as lists of lists of cell texts, without the rulers and no-break spaces."""
     found = []
-    for block in text.split("\n\n"):
+    for block in text.replace("\u00a0", " ").split("\n\n"):
         if block.startswith("|"):
             lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
             assert len({len(line) for line in lines}) == 1
@@ -53,11 +56,11 @@ def grids(text):
 def test_markdown_has_one_table_a_model_with_paper_columns(table):
     first, second = grids(markdown.render(table))
     assert first[0] == ["Method", "DC ↓", "paper", "Acc. ↑", "paper", "STC ↑", "paper", "Area ≥ τ"]
-    assert [line[0] for line in first[-8:]] == [
+    assert [line[0] for line in first[-9:]] == [
         "*not in the paper*", "own_method", "*controls*", "random map", "central blob", "boxes as the map",
-        "*clips (n)*", "*Kendall's τ*",
+        "*clips (n)*", "*Kendall's τ*", "*over rows*",
     ]  # fmt: skip
-    assert second[-1] == ["*Kendall's τ*", "–", "", "–", "", "–", "", ""]
+    assert second[-2] == ["*Kendall's τ*", "–", "", "–", "", "–", "", ""]
 
 
 def test_markdown_cells(table):
@@ -70,9 +73,11 @@ def test_markdown_cells(table):
     assert lines["STEP"][5] == "**64.0** [64.0, 64.0] (n=1)"
     assert lines["Grad-CAM"][1:3] == ["–", "42.7"]
     assert lines["random map"][1:3] == ["90.0 [90.0, 90.0]", ""]
-    # DC: measured fep < step < ep3d as printed; STC: 60, 64, 61 against 67.0, 63.8, 63.8, so tau-b = -1/sqrt(6)... of 3
-    # pairs one is tied in print, fep loses to both others: -2 / sqrt(3 * 2) = -0.82.
-    assert lines["*Kendall's τ*"][1::2] == ["1.00 (3 rows)", "–", "−0.82 (3 rows)", ""]
+    # DC: measured fep < step < ep3d as printed; STC: 60, 64, 61 against 67.0, 63.8, 63.8: of 3 pairs one is tied in
+    # print, fep loses to both others: -2 / sqrt(3 * 2) = -0.82. All resamples are alike, so the interval has no width,
+    # but for those of STC without STEP's one clip, 1 in 4, which count as 0.
+    assert lines["*Kendall's τ*"][1::2] == ["1.00 [1.00, 1.00]", "–", "−0.82 [−0.82, 0.00]", ""]
+    assert lines["*over rows*"][1::2] == ["3 of 8", "", "3 of 8", ""]
     assert lines["*clips (n)*"][1::2] == ["2", "", "2", "2"]
 
 
@@ -100,6 +105,8 @@ def test_csv_round_trip(table):
         assert (line["state"], line["failed"]) == (entry.state, str(entry.failed))
         assert line["published"] == ("" if entry.published is None else str(entry.published.value))
         names = ("mean", "low", "high", "n", "skipped")
+        rank = ["" if column.rank is None else repr(getattr(column.rank, end)) for end in ("tau", "low", "high")]
+        assert [line["rank_tau"], line["rank_low"], line["rank_high"]] == rank
         if entry.measured:
             assert [float(line[name]) for name in names] == [getattr(entry.estimate, name) for name in names]
             assert line["difference"] == ("" if entry.difference is None else repr(entry.difference))
@@ -134,9 +141,8 @@ def balanced(text):
     return not open_environments and depth == 0
 
 
-@pytest.mark.parametrize("key", tables())
-def test_latex_is_well_formed_for_every_table(key, paper_profile):
-    text = latex.render(make_table(key, [], paper_profile))
+def check_latex(text):
+    """ASCII, balanced, and every line of a tabular has as many cells as the tabular has columns."""
     assert balanced(text)
     assert text.isascii()
     for tabular in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, re.DOTALL):
@@ -145,6 +151,102 @@ def test_latex_is_well_formed_for_every_table(key, paper_profile):
             if line.endswith(r"\\"):
                 spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
                 assert len(AMPERSAND.findall(line)) + 1 + spanned == columns
+
+
+@pytest.mark.parametrize("key", tables())
+def test_latex_is_well_formed_for_every_table(key, paper_profile):
+    check_latex(latex.render(make_table(key, [], paper_profile)))
+
+
+def filled(key, make_cell):
+    """Cells for every printed number of a table, and an explainer of one's own and two controls where it has methods.
+
+    Their clips lie around 97 % of the printed number, for a rate of 1 has no room above, in the unit of the store.
+    """
+    paper, cells = layout(key), {}
+    for (row, model, dataset, metric), value in published(key).items():
+        middle = 0.97 * value.value / factor(metric, paper.unit)
+        last = NAN if metric in ("stc", "s_pt") else middle  # a clip without a box
+        place = ("centre" if paper.rows_are == "models" else row, model, dataset or "ucf101")
+        cells.setdefault(place, {})[metric] = [0.98 * middle, 1.02 * middle, middle, last]
+    if paper.rows_are == "methods":
+        _, *where = first = next(iter(cells))
+        cells |= {(row, *where): cells[first] for row in ("own_method", "random", "boxes")}
+    return [make_cell(row, model=model, dataset=dataset, **values) for (row, model, dataset), values in cells.items()]
+
+
+@pytest.mark.parametrize("key", tables())
+def test_every_table_is_whole_in_every_form(key, make_cell, paper_profile):
+    """Each printed number has one of ours beside it, in the table's unit; the page and the screen are not too wide."""
+    table = make_table(key, filled(key, make_cell), paper_profile)
+    for row in table.of_kind("paper"):
+        for column, entry in zip(table.columns, table.entries[row.key], strict=True):
+            assert entry.measured == (not entry.blank)
+            if entry.measured:
+                expected = entry.published.value * (1 if column.ratio_to else 0.97)
+                assert entry.estimate.mean == pytest.approx(expected, rel=1e-12)  # rounding
+    for column in table.columns:
+        assert (column.rank is not None) == (column.compared and column.ranked >= MIN_RANKED)
+    check_latex(latex.render(table))
+    page, screen = markdown.render(table), terminal(table, 100)
+    assert len(grids(page)) == len(blocks(table))
+    # GitHub shows a page 1012 pixels wide: some 150 signs, where cells may be broken between number and interval.
+    assert max(sum(map(len, line)) for grid in grids(page) for line in grid) <= 150
+    assert max(map(len, screen.splitlines())) <= 100
+    lines = list(csv.DictReader(io.StringIO(tidy.render(table))))
+    assert len(lines) == len(table.rows) * len(table.columns)
+    assert "…" not in screen
+    assert not any("nan" in text.lower() for text in (page, screen, *(line["mean"] for line in lines)))
+
+
+def test_the_differences_are_a_csv_of_their_own(cells, paper_profile):
+    table = make_table("fep_1", cells, paper_profile)
+    lines = list(csv.DictReader(io.StringIO(pairs.render(table))))
+    assert list(lines[0]) == list(pairs.FIELDS)
+    assert len(lines) == len(table.pairs)
+    first = next(line for line in lines if (line["row_a"], line["row_b"]) == ("step", "fep"))
+    assert (first["metric"], first["model_a"], first["model_b"], first["n"]) == ("dc", "r2plus1d", "r2plus1d", "2")
+    # 34.2 - 30.0 on both clips; two clips can tell nothing: p = 2 / 2^2, times 6 pairs.
+    assert [float(first[name]) for name in ("difference", "low", "high")] == pytest.approx([4.2] * 3, rel=1e-12)
+    assert (first["p"], first["p_holm"], first["real"], first["ahead"]) == ("0.5", "1.0", "false", "")
+    assert float(first["published_difference"]) == pytest.approx(34.2 - 32.9, rel=1e-12)
+    assert first["published_order"] == "undecided"
+    own = next(line for line in lines if line["row_b"] == "own_method")
+    assert (own["published_difference"], own["published_order"]) == ("", "")
+
+
+def test_a_table_without_cells_has_no_differences(paper_profile):
+    table = make_table("fep_1", [], paper_profile)
+    assert pairs.render(table) == ",".join(pairs.FIELDS) + "\n"
+    assert not {"The paper's orders", "Either assignment of the two rows in doubt"} & set(dict(table.notes))
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"), [("slowfast", "0.237‡ (0.000)"), ("timesformer", "0.237† (0.000) ✓")], ids=["D3", "marked"]
+)
+def test_numbers_in_doubt_carry_a_sign(make_cell, paper_profile, model, shown):
+    cell = make_cell("step", model=model, dataset="kinetics400", deletion=[0.237, 0.237])
+    table = make_table("aosa_3", [cell], paper_profile)
+    assert shown in markdown.render(table).replace("\u00a0", " ")
+    assert shown in terminal(table, 100)
+    tex = latex.escape(shown)
+    assert tex in latex.render(table)
+    assert ("ddagger" in tex) == (model == "slowfast")
+    lines = list(csv.DictReader(io.StringIO(tidy.render(table))))
+    line = next(one for one in lines if (one["row"], one["model"], one["metric"]) == ("step", model, "deletion"))
+    assert (line["doubt"], line["scored"]) == ("D3", "false" if model == "slowfast" else "true")
+
+
+@pytest.mark.parametrize(
+    ("places", "text"), [([1], "1"), ([1, 2], "1, 2"), ([1, 2, 3], "1–3"), ([1, 3, 4, 5, 7], "1, 3–5, 7"), ([], "")]
+)
+def test_runs_of_places_are_drawn_together(places, text):
+    assert span(places) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.04, "0.0"), (-0.06, "−0.1"), (0.06, "0.1")])
+def test_a_number_has_a_true_minus_and_none_before_zero(value, text):
+    assert number(value, 1) == text
 
 
 def test_latex_cells_and_escapes(table):
@@ -162,7 +264,10 @@ def test_latex_cells_and_escapes(table):
 @pytest.mark.parametrize("key", tables())
 def test_every_table_without_any_cell_is_all_not_run(key, paper_profile):
     table = make_table(key, [], paper_profile)
-    assert {entry.state for entries in table.entries.values() for entry in entries} == {"not_run"}
+    entries = [entry for row in table.rows for entry in table.entries[row.key]]
+    # What the paper leaves blank is a dash for its reason.
+    assert {entry.state for entry in entries} <= {"not_run", "not_applicable"}
+    assert sum(entry.state == "not_applicable" for entry in entries) == len(layout(key).blanks)
     for display in layout(key).rows.values():
         assert markdown.escape(display) in markdown.render(table)
 
@@ -178,8 +283,8 @@ def test_terminal_cuts_no_number_at_any_width(table, width):
     text = terminal(table, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for number in ("30.0*", "34.2°", "32.9 (−2.9) ✗", "90.0 [90.0, 90.0]", "not run"):
-        assert number in re.sub(r" +\[", " [", text)
+    for shown in ("30.0*", "34.2°", "32.9 (−2.9) ✗", "90.0 [90.0, 90.0]", "not run"):
+        assert shown in re.sub(r" +\[", " [", text)
 
 
 def test_terminal_says_what_made_it(cells, mini_profile):
@@ -201,9 +306,9 @@ def test_terminal_shortens_a_long_list_and_says_so(make_cell, paper_profile):
 def test_files_are_the_same_bytes_for_the_same_input(tmp_path, cells, paper_profile):
     for name, order in (("a", cells), ("b", cells[::-1])):
         paths = write_table(make_table("fep_1", order, paper_profile), tmp_path / name)
-        assert [path.name for path in paths] == ["fep_1.md", "fep_1.csv", "fep_1.tex"]
-    for suffix in ("md", "csv", "tex"):
-        assert (tmp_path / f"a/fep_1.{suffix}").read_bytes() == (tmp_path / f"b/fep_1.{suffix}").read_bytes()
+        assert [path.name for path in paths] == ["fep_1.md", "fep_1.csv", "fep_1_pairs.csv", "fep_1.tex"]
+    for path in paths:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, table, monkeypatch):

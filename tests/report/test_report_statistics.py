@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vxbench.report.statistics import RESAMPLES, estimate, kendall_tau
+from vxbench.report.statistics import (
+    RESAMPLES,
+    _counts,
+    estimate,
+    kendall_tau,
+    resampled_means,
+)
 
 finite = st.floats(-100, 100, allow_subnormal=False)
 
@@ -62,13 +68,16 @@ def test_nan_is_left_out_and_counted():
     assert (nothing.n, nothing.skipped) == (0, 1)
 
 
-def test_blocks_of_draws_do_not_lose_resamples(monkeypatch):
-    values = np.arange(7.0)
+def test_blocks_of_draws_are_one_bootstrap(monkeypatch):
+    """Cut small or whole, every resample draws as many clips as there are, and its mean is that of those drawn."""
+    values, one, same = np.arange(7.0)[:, None], np.ones((7, 1)), np.zeros((7, 1), dtype=int)
+    whole = resampled_means(values, one, same, 1000, seed=1)
+    counts = _counts(7, 1000, 1)
+    assert (counts.sum(axis=1) == 7).all()
+    np.testing.assert_allclose(whole[:, 0], counts @ np.arange(7.0) / 7, rtol=1e-12)  # rounding of sums
     monkeypatch.setattr("vxbench.report.statistics._DRAWS_AT_ONCE", 7 * 300)
-    from vxbench.report.statistics import _resampled_means
-
-    one, same = np.ones(7), np.zeros(7, dtype=int)
-    assert _resampled_means(values, one, same, 1000, seed=0).shape == (1000,)
+    cut = resampled_means(values, one, same, 1000, seed=1)
+    np.testing.assert_array_equal(cut, whole)
 
 
 def test_tau_by_hand():

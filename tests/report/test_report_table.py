@@ -1,5 +1,6 @@
 """make_table against numbers worked out by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -88,9 +89,9 @@ def test_rank_correlation_over_the_papers_rows(make_cell, paper_profile):
     values = {"gradcam": 40, "ep3d": 30, "step": 10, "fep": 20, "random": 0, "mine": 99}
     cells = [make_cell(row, dc=[float(value)]) for row, value in values.items()]
     dc = column(make_table("fep_1", cells, paper_profile), "dc")
-    assert dc.tau == pytest.approx(4 / 6, rel=1e-12)  # 5 pairs agree, 1 does not; rounding
+    assert dc.rank.tau == pytest.approx(4 / 6, rel=1e-12)  # 5 pairs agree, 1 does not; rounding
     assert (dc.ranked, dc.printed) == (4, 8)
-    assert column(make_table("fep_1", cells[:2], paper_profile), "dc").tau is None
+    assert column(make_table("fep_1", cells[:2], paper_profile), "dc").rank is None
 
 
 def test_what_has_no_number_says_why(make_cell, paper_profile):
@@ -148,19 +149,158 @@ def test_a_stored_share_stands_in_the_unit_of_the_table(make_cell, paper_profile
     assert table.entries["step"][column].estimate.mean == shown
 
 
-def test_rows_may_be_models(make_cell, paper_profile):
-    cells = [make_cell("ep3d", model="r2plus1d", min_preservation_ratio=[0.1, 0.2])]
+@pytest.mark.parametrize("explainer", ["centre", "ep3d"])
+def test_rows_may_be_models(make_cell, paper_profile, explainer):
+    """Any one explainer's cell will do, a control's too: its map is not looked at."""
+    cells = [make_cell(explainer, model="r2plus1d", min_preservation_ratio=[0.1, 0.2])]
     table = make_table("step_2", cells, paper_profile)
     assert [row.key for row in table.rows] == ["r2plus1d", "vgg16lstm"]
     found = table.entries["r2plus1d"][1]
     assert found.estimate.mean == pytest.approx(0.15, rel=1e-12)  # rounding
     assert found.published.value == 0.170
+    assert section(table, "Given but not in this table") == []
 
 
-def test_a_printed_blank_is_kept(make_cell, paper_profile):
-    table = make_table("step_5", [make_cell("step", dataset="epic_action", t_pt=[1.0])], paper_profile)
-    assert table.entries["eb_r"][0].blank == "/"
-    assert section(table, "Printed without a number")[0].startswith("EB-R on R(2+1)D: the paper prints '/'")
+def test_a_model_has_one_cell_a_data_set(make_cell, paper_profile):
+    cells = [make_cell(row, model="r2plus1d", top1=[1.0]) for row in ("centre", "random")]
+    with pytest.raises(UserError, match="step_1: two cells for one place"):
+        make_table("step_1", cells, paper_profile)
+
+
+def test_a_printed_blank_is_kept_and_is_a_dash_for_the_same_reason(make_cell, paper_profile):
+    cells = [make_cell("step", dataset="epic_action", t_pt=[1.0])]
+    table = make_table("step_5", cells, paper_profile)
+    blank = table.entries["eb_r"][0]
+    assert (blank.state, blank.blank, blank.reason) == ("not_applicable", "/", "EB-R is made for CNN-RNN networks only")
+    assert table.entries["eb_r"][1].state == "not_run"  # V16L has a number
+    assert section(table, "Printed without a number") == [
+        "EB-R on R(2+1)D: the paper prints '/'; EB-R is made for CNN-RNN networks only. "
+        "Not run here, for the same reason"
+    ]
+    own = make_cell("eb_r", dataset="epic_action", flags={"not_applicable": "no recurrent layer"})
+    lines = section(make_table("step_5", [own], paper_profile), "Printed without a number")
+    assert lines[0].endswith("only. Here: – (no recurrent layer)")
+
+
+def test_a_blank_that_was_measured_stands_beside_the_paper_s_sign(make_cell, paper_profile):
+    cells = [make_cell("eb_r", dataset="epic_action", t_pt=[1.0, 0.0])]
+    table = make_table("step_5", cells, paper_profile)
+    entry = table.entries["eb_r"][0]
+    assert (entry.state, entry.estimate.mean, entry.blank, entry.inside) == ("measured", 50, "/", None)
+    assert section(table, "Printed without a number")[0].endswith("Measured here")
+
+
+def kinetics(make_cell, row, model="slowfast", **metrics):
+    return make_cell(row, model=model, dataset="kinetics400", **metrics)
+
+
+def test_a_number_that_is_not_scored_is_marked_and_enters_nothing(make_cell, paper_profile):
+    """D3: STEP on SlowFast prints a deletion of 0.237; measured so, it would be inside and last of four."""
+    cells = [kinetics(make_cell, row, deletion=[value] * 8)
+             for row, value in {"gradcam": 0.1, "osa": 0.2, "smoothgrad": 0.3, "step": 0.237}.items()]  # fmt: skip
+    cells.append(kinetics(make_cell, "step", "timesformer", deletion=[0.237] * 8))
+    table = make_table("aosa_3", cells, paper_profile)
+    on = {c.model: i for i, c in enumerate(table.columns) if c.metric == "deletion"}
+    assert table.entries["step"][on["slowfast"]].inside is None
+    assert table.entries["step"][on["timesformer"]].inside is True
+    # Printed 0.146, 0.167, 0.041: gradcam < osa agrees, smoothgrad below both does not. STEP would add three pairs.
+    slowfast = table.columns[on["slowfast"]]
+    assert slowfast.rank.tau == pytest.approx(-1 / 3, rel=1e-12)  # rounding
+    assert (slowfast.ranked, slowfast.printed) == (3, 6)
+    assert section(table, "The paper's orders") == [
+        "SlowFast del. ↓: 10 printed; 1 confirmed, 2 reversed (SmoothGrad before Grad-CAM, SmoothGrad before OSA), "
+        "0 undecided, 7 not measured",
+        "SlowFast ins. ↑: 10 printed; 0 confirmed, 0 reversed, 0 undecided, 10 not measured",
+        "TSFormer del. ↓: 21 printed; 0 confirmed, 0 reversed, 0 undecided, 21 not measured",
+        "TSFormer ins. ↑: 21 printed; 0 confirmed, 0 reversed, 0 undecided, 21 not measured",
+        "Over-all SlowFast ↑: 10 printed; 0 confirmed, 0 reversed, 0 undecided, 10 not measured",
+        "Over-all TSFormer ↑: 21 printed; 0 confirmed, 0 reversed, 0 undecided, 21 not measured",
+        "All columns: 93 printed; 1 confirmed, 2 reversed, 0 undecided, 90 not measured",
+    ]
+
+
+def test_either_assignment_of_two_rows_is_compared(make_cell, paper_profile):
+    rows = {"aosa_approx_cond": 0.25, "aosa_approx_relu": 0.224, "aosa_approx_none": 0.244}
+    cells = [make_cell(row, model="r3d", dataset="ucf101", deletion=[value] * 2) for row, value in rows.items()]
+    table = make_table("aosa_7", cells, paper_profile)
+    assert section(table, "Either assignment of the two rows in doubt") == [
+        "R3D del. ↓, cond. (assigned): 0.250 [0.250, 0.250]; printed 0.224 as assigned, 0.258 if exchanged",
+        "R3D del. ↓, ReLU (assigned): 0.224 [0.224, 0.224]; printed 0.258 as assigned, 0.224 if exchanged",
+    ]
+    assert [table.entries[row][0].inside for row in rows] == [None, None, True]
+
+
+def test_real_differences_are_told_by_column(make_cell, paper_profile):
+    apart = [10.0, 30.0, 20.0, 50.0, 40.0, 60.0, 15.0, 25.0, 35.0, 45.0]
+    values = {"fep": 0, "step": 1, "ep3d": 2, "gradcam": 2, "mine": 5, "random": 9}
+    cells = [make_cell(row, dc=[v + more for v in apart]) for row, more in values.items()]
+    table = make_table("fep_1", cells, paper_profile)
+    assert section(table, "Differences that are real (paired bootstrap, 95%)") == [
+        "R(2+1)D DC ↓: 1 F-EP (ours), 2 STEP, 3 Grad-CAM, 4 EP, 5 mine. Ahead: 1 of 2–5; 2 of 3–5; 3, 4 of 5."
+    ]
+    # Printed DC: fep 32.9, step 34.2, ep3d 37.9, gradcam 42.7; ep3d before gradcam is not told from a tie.
+    assert section(table, "The paper's orders")[0] == (
+        "R(2+1)D DC ↓: 28 printed; 5 confirmed, 0 reversed, 1 undecided, 22 not measured"
+    )
+    assert {(pair.a, pair.b) for pair in table.pairs} == set(
+        itertools.combinations(["gradcam", "ep3d", "step", "fep", "mine"], 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [(2, "No telling: 2 clips cannot decide 1 pair."), (5, "No telling: 5 clips cannot decide 1 pair."),
+     (6, "Ahead: 1 of 2.")],
+)  # fmt: skip
+def test_few_clips_are_said_to_be_too_few(make_cell, paper_profile, clips, said):
+    """2^(1 - 5) is above 0.05, 2^(1 - 6) below."""
+    cells = [make_cell("fep", dc=[1.0] * clips), make_cell("step", dc=[2.0] * clips)]
+    lines = section(make_table("fep_1", cells, paper_profile), "Differences that are real (paired bootstrap, 95%)")
+    assert lines == [f"R(2+1)D DC ↓: 1 F-EP (ours), 2 STEP. {said}"]
+
+
+def test_rows_that_do_not_differ_are_not_ahead(make_cell, paper_profile):
+    cells = [make_cell(row, dc=[1.0] * 9) for row in ("fep", "step")]
+    lines = section(make_table("fep_1", cells, paper_profile), "Differences that are real (paired bootstrap, 95%)")
+    assert lines[0].endswith(" None is ahead of another.")
+
+
+def test_over_all_is_taken_before_rounding(make_cell, paper_profile):
+    """0.1004 and 0.3006 are shown as 0.100 and 0.301; their difference 0.2002 is shown as 0.200."""
+    cell = make_cell("aosa", model="r3d", dataset="ucf101", deletion=[0.1004], insertion=[0.3006], overall=[0.2002])
+    table = make_table("aosa_1", [cell], paper_profile)
+    found = {c.metric: table.entries["aosa"][i] for i, c in enumerate(table.columns) if c.model == "r3d"}
+    assert round(found["overall"].estimate.mean, 3) == 0.2
+    assert found["overall"].estimate.n == 1
+    assert [line[:3] for line in section(table, "Doubts about the printed numbers")] == ["D4:"]
+
+
+def times(make_cell, **seconds):
+    return [make_cell(row, model="r3d", dataset="ucf101", seconds=values) for row, values in seconds.items()]
+
+
+def test_seconds_are_compared_as_ratios(make_cell, paper_profile):
+    # Printed: Grad-CAM 0.021 s and AOSA (s=8) 0.728 s, a ratio of 0.029; STEP 18.706 s, 25.695.
+    cells = times(make_cell, gradcam=[0.029, 0.058], aosa_s8=[1.0, 2.0], step=[10.0, 20.0])
+    table = make_table("aosa_5", cells, paper_profile)
+    assert [c.heading for c in table.columns] == ["Computation time (sec) ↓", "ratio to AOSA (s=8) ↓"]
+    found = {row: table.entries[row] for row in ("gradcam", "aosa_s8", "step", "osa")}
+    assert [found[row][0].inside for row in found] == [None] * 4
+    assert [found[row][1].inside for row in found] == [True, None, False, None]
+    assert found["step"][1].estimate.mean == pytest.approx(10, rel=1e-12)  # rounding
+    assert found["step"][1].published.value == pytest.approx(18.706 / 0.728, rel=1e-12)
+    assert found["osa"][1].state == "not_run"
+    assert (table.columns[0].rank.tau, table.columns[1].rank) == (1, None)
+    assert {pair.column for pair in table.pairs} == {0}
+
+
+def test_ratios_without_their_reference_say_so(make_cell, paper_profile):
+    table = make_table("aosa_5", times(make_cell, step=[10.0]), paper_profile)
+    assert (table.entries["step"][1].state, table.entries["step"][1].reason) == (
+        "not_run", "AOSA (s=8) was not measured",
+    )  # fmt: skip
+    apart = [*times(make_cell, step=[NAN, 10.0]), *times(make_cell, aosa_s8=[1.0])]
+    assert make_table("aosa_5", apart, paper_profile).entries["step"][1].state == "no_value"
 
 
 def test_settings_doubts_and_the_meaning_of_stc_are_said(make_cell):
@@ -192,6 +332,10 @@ def test_two_cells_for_one_place_are_refused(make_cell, paper_profile):
         make_table("fep_1", [make_cell("fep", dc=[1.0]), make_cell("fep", dc=[2.0])], paper_profile)
 
 
+def pooled(cell, **columns):
+    return CellResult(cell.model, cell.dataset, cell.row, cell.rows.assign(**columns))
+
+
 def test_cells_that_cannot_be_reported_are_refused(make_cell, paper_profile):
     good = make_cell("fep", dc=[1.0, 2.0])
     lacking = CellResult("tsm", "ucf101_24", "fep", good.rows.drop(columns="reason"))
@@ -203,6 +347,13 @@ def test_cells_that_cannot_be_reported_are_refused(make_cell, paper_profile):
         (odd, "status 'done'"),
         (make_cell("fep", dc=[101.0]), r"dc = 101 is outside \[0, 100\]"),
         (make_cell("fep", s_pt=[47.5]), r"s_pt = 47.5 is outside \[0, 1\]"),
+        (make_cell("fep", min_preservation_ratio=[6.4]), r"min_preservation_ratio = 6.4 is outside \[0, 1\]"),
+        (make_cell("fep", overall=[-1.5]), r"overall = -1.5 is outside \[-1, 1\]"),
+        (make_cell("fep", seconds=[0.0]), r"seconds = 0 is outside"),
+        (make_cell("fep", stc=[math.inf]), r"stc is infinite for a clip"),
+        (pooled(good, weight=[1.0, 0.0]), "clip clip1 has weight 0; it must be a number above 0"),
+        (pooled(good, weight=[NAN, 1.0]), "clip clip0 has weight nan"),
+        (pooled(good, group=[0.5, 1.0]), "clip clip0 has group 0.5; it must be a whole number"),
     ]:
         with pytest.raises(UserError, match=message):
             make_table("fep_1", [cell], paper_profile)

@@ -102,7 +102,7 @@ def test_the_predicted_class_is_found_a_chunk_at_a_time():
     machine, seen = computer(m=Recorder()), []
     machine.target, machine.chunk = "predicted", 3
     machine.classifier.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
-    machine._batch(REFS, [decoded(i) for i in range(4)])
+    machine.batch(REFS, [decoded(i) for i in range(4)])
     assert seen == [3, 1]
 
 

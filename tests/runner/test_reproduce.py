@@ -8,8 +8,11 @@ import pytest
 from run_process import ROOT
 
 from vxbench.errors import UserError
+from vxbench.report.published import tables
 from vxbench.runner.preflight import missing_files
-from vxbench.runner.reproduce import wanted_tables
+from vxbench.runner.reproduce import runs_alone, wanted_tables
+
+ENDINGS = (".md", ".csv", "_pairs.csv", ".tex", ".json")
 
 
 def reproduce(runner, *words):
@@ -19,19 +22,30 @@ def reproduce(runner, *words):
     )
 
 
-def test_a_table_that_is_there():
-    assert wanted_tables(1, "fep") == ["fep_1"]
+@pytest.mark.parametrize(
+    ("number", "paper", "keys"),
+    [
+        (1, "fep", ["fep_1"]),
+        (1, None, ["fep_1", "step_1", "aosa_1"]),
+        (2, None, ["fep_2", "step_2", "aosa_2"]),
+        (7, None, ["aosa_7"]),
+        (None, "fep", ["fep_1", "fep_2"]),
+        (None, None, tables()),
+    ],
+)
+def test_the_tables_wanted(number, paper, keys):
+    assert wanted_tables(number, paper) == keys
 
 
-def test_the_tables_that_are_not_there_are_named_and_left_out(capsys):
-    assert wanted_tables(1, None) == ["fep_1"]
-    assert "step_1, aosa_1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("number", "paper"), [(2, "fep"), (2, None), (9, None), (9, "fep")])
-def test_no_table_at_all_is_one_line_that_names_those_that_exist(number, paper):
-    with pytest.raises(UserError, match=r"tables that exist: .*fep_1"):
+@pytest.mark.parametrize(("number", "paper"), [(3, "fep"), (9, None)])
+def test_a_table_that_no_paper_has_is_one_line_that_names_those_there_are(number, paper):
+    with pytest.raises(UserError, match=rf"no table {number}; there are fep_1, .*aosa_7"):
         wanted_tables(number, paper)
+
+
+@pytest.mark.parametrize("key", tables())
+def test_only_what_measures_time_runs_alone(key):
+    assert runs_alone(key) is (key == "aosa_5")
 
 
 def test_an_unknown_paper_is_refused():
@@ -68,17 +82,17 @@ def test_cells_side_by_side_make_the_table_its_files_and_pictures(runner):
     cells = ("hydra.sweeper.params.model=tsm", "hydra.sweeper.params.explainer='gradients,gradcam,boxes'")
     done = reproduce(runner, *words, *cells)
     assert done.returncode == 0, done.stderr
-    tables = runner.results / "tables"
-    assert {path.name for path in tables.iterdir()} == {"fep_1.md", "fep_1.csv", "fep_1.tex"}
-    assert "clips of ucf101_24: 8 clips, 1 of each of the 8 classes" in (tables / "fep_1.md").read_text()
-    assert "not comparable with the paper" in (tables / "fep_1.md").read_text().splitlines()[0]
-    with open(tables / "fep_1.csv") as file:
+    folder = runner.results / "tables"
+    assert {path.name for path in folder.iterdir()} == {f"fep_1{end}" for end in ENDINGS} | {"index.md"}
+    assert "clips of ucf101_24: 8 clips, 1 of each of the 8 classes" in (folder / "fep_1.md").read_text()
+    assert "not comparable with the paper" in (folder / "fep_1.md").read_text().splitlines()[0]
+    with open(folder / "fep_1.csv") as file:
         lines = {(line["row"], line["metric"]): line for line in csv.DictReader(file) if line["model"] == "tsm"}
     # Annotation as the map: every box voxel is kept, so STC is 100 whatever the model.
     assert float(lines["boxes", "stc"]["mean"]) == 100
     assert lines["gradients", "dc"]["published"] == "90.8"
     assert int(lines["gradients", "dc"]["n"]) == 8
-    assert (runner.results / "figures" / "fep_1_tsm.png").stat().st_size > 10_000
+    assert (runner.results / "figures" / "fep_1_tsm_ucf101_24.png").stat().st_size > 10_000
 
     again = reproduce(runner, *words, *cells)
     assert again.returncode == 0

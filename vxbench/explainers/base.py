@@ -17,6 +17,20 @@ from vxbench.ranges import one_of, whole
 SCORES = ("logit", "prob")
 
 
+@dataclass(frozen=True)
+class Passes:
+    """What is asked of the network for one clip, in passes of a single clip. Of a partial pass all is counted."""
+
+    forward: float = 0
+    backward: float = 0
+
+    def __add__(self, other: "Passes") -> "Passes":
+        return Passes(self.forward + other.forward, self.backward + other.backward)
+
+    def __mul__(self, times: float) -> "Passes":
+        return Passes(self.forward * times, self.backward * times)
+
+
 @dataclass
 class Context:
     """What an explainer may use besides the clip.
@@ -33,11 +47,12 @@ class Context:
 class Explainer:
     """Base of all explainers: `explainer(classifier, clip, target) -> saliency`.
 
-    A subclass defines `explain`. Its `normaliser` (a key of vxbench.explainers.normalise.NORMALISERS) says how
-    the runner scales its maps to [0, 1]. `chunk` bounds how many clips or masked copies go through the
-    network at once. It changes results by float32 rounding alone, as the batch and the number of threads do. What
-    turns on a comparison amplifies that: gradients at the kinks of a network, and the masks of the perturbation
-    family, whose area term ranks voxels (two equally good masks may differ by .8 in places after 80 iterations).
+    A subclass defines `explain`, and in `passes` what that costs. Its `normaliser` (a key of
+    vxbench.explainers.normalise.NORMALISERS) says how the runner scales its maps to [0, 1]. `chunk` bounds how many
+    clips or masked copies go through the network at once. It changes results by float32 rounding alone, as the batch
+    and the number of threads do. What turns on a comparison amplifies that: gradients at the kinks of a network, and
+    the masks of the perturbation family, whose area term ranks voxels (two equally good masks may differ by .8 in
+    places after 80 iterations).
     """
 
     normaliser = "minmax"
@@ -69,6 +84,10 @@ class Explainer:
             return self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
+        raise NotImplementedError
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        """What one clip of `shape` (T, H, W) costs; the most it can cost where that depends on the clip."""
         raise NotImplementedError
 
 

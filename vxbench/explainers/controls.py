@@ -3,29 +3,34 @@
 import torch
 from torch import Tensor, nn
 
-from vxbench.errors import UserError
-from vxbench.explainers.base import Context, Explainer
+from vxbench.errors import NotApplicable
+from vxbench.explainers.base import Context, Explainer, Passes
 from vxbench.ranges import above
 
 
-class Random(Explainer):
-    """Uniform noise in [0, 1), of each clip's own generator."""
+class Control(Explainer):
+    """A map that needs no network."""
 
     normaliser = "none"
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes()
+
+
+class Random(Control):
+    """Uniform noise in [0, 1), of each clip's own generator."""
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         maps = [torch.rand(clip.shape[2:], generator=generator) for generator in context.generators]
         return torch.stack(maps).to(clip.device)
 
 
-class Centre(Explainer):
+class Centre(Control):
     """A Gaussian blob in the middle of every frame, near 1 at its centre, the same for all clips.
 
     sigma: standard deviation as a share of the frame's shorter side. At the default .25 the blob exceeds .5
     in a disc over 27 % of a square frame.
     """
-
-    normaliser = "none"
 
     def __init__(self, sigma: float = 0.25, chunk: int = 64):
         super().__init__(chunk)
@@ -38,18 +43,16 @@ class Centre(Explainer):
         return blob.expand(batch, frames, height, width).to(clip.device)
 
 
-class Boxes(Explainer):
+class Boxes(Control):
     """The annotation itself: 1 inside the boxes, 0 outside and on frames without annotation.
 
     Raises:
-        UserError: the data set has no boxes.
+        NotApplicable: the data set has no boxes.
     """
-
-    normaliser = "none"
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         if context.boxes is None:
-            raise UserError("the control `boxes` needs annotated boxes and this data set has none: leave it out")
+            raise NotApplicable("the boxes as the map need boxes, and this data set has none")
         return context.boxes.to(clip)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange, UserError
-from vxbench.explainers.base import SCORES, Context, Explainer, class_score, in_chunks, input_gradient
+from vxbench.explainers.base import SCORES, Context, Explainer, Passes, class_score, in_chunks, input_gradient
 from vxbench.explainers.normalise import NORMALISERS
 from vxbench.ranges import one_of, whole, within
 
@@ -59,6 +59,9 @@ class Gradients(GradientExplainer):
     def attribute(self, classifier, clip, target, context):
         return self.gradient(classifier, clip, target)
 
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(1, 1)
+
 
 class InputXGradient(Gradients):
     """a = X * d s_y / d X, with the normalised X: to first order, what it adds to the zero clip's score."""
@@ -97,6 +100,9 @@ class IntegratedGradients(GradientExplainer):
 
     def attribute(self, classifier, clip, target, context):
         return in_chunks(partial(self._integrate, classifier), self.chunk, clip, target)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(self.steps, self.steps)
 
     def _integrate(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
         from captum.attr import IntegratedGradients as CaptumIntegratedGradients
@@ -153,6 +159,9 @@ class SmoothGrad(GradientExplainer):
                 total += gradient
                 squares += gradient.double().square()
         return self._moment(total, squares).to(clip.dtype)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(self.samples, self.samples)
 
     def _moment(self, total: Tensor, squares: Tensor) -> Tensor:
         if self.variant == "mean":

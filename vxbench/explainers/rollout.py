@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vxbench.errors import NotApplicable, UserError
 from vxbench.explainers.attention import find_attention, recorded
-from vxbench.explainers.base import Context, Explainer, in_chunks
+from vxbench.explainers.base import Context, Explainer, Passes, in_chunks
 from vxbench.explainers.cam.enlarge import enlarge
 from vxbench.explainers.cam.grid import check_grid, fold, grid_of
 from vxbench.ranges import one_of, within
@@ -64,6 +64,9 @@ class AttentionRollout(Explainer):
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         coarse = in_chunks(partial(self.coarse_map, classifier), self.chunk, clip)
         return enlarge(coarse, clip.shape[2:])
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=1)
 
     def coarse_map(self, classifier: nn.Module, clip: Tensor) -> Tensor:
         """The patches of the class token's row of R, (B, T', h, w)."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import in_chunks, untouched
+from vxbench.explainers.base import Passes, in_chunks, untouched
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.ranges import whole
@@ -54,3 +54,6 @@ class TopK(Metric):
             values[key] = right.masked_fill(hopeless, torch.nan)
             reasons[key] = dict.fromkeys(hopeless.nonzero().flatten().tolist(), always or NOT_FINITE)
         return Scores(values, {key: why for key, why in reasons.items() if why})
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=1)

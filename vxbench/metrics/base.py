@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vxbench.explainers.base import Passes
+
 
 @dataclass
 class Batch:
@@ -70,3 +72,11 @@ class Metric:
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
         """saliency: (B, T, H, W) in [0, 1]."""
         raise NotImplementedError
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        """What one clip of `shape` (T, H, W) costs; the most it can cost where that depends on clip or explainer."""
+        raise NotImplementedError
+
+    def passes_before(self, shape: tuple[int, int, int]) -> Passes:
+        """What a run costs once, whatever its number of clips: nothing, unless the metric calibrates or warms up."""
+        return Passes()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from vxbench.explainers.base import Passes
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.inputs import boxed_frames, finite
 from vxbench.ranges import one_of, within
@@ -49,6 +50,9 @@ class SpatiotemporalConsistency(Metric):
             boxed = boxed_frames(batch)[:, :, None, None]
             stc, reasons = self._overlap(hot & boxed, batch.boxes & boxed)
         return Scores({"stc": stc, "area_above_tau": area}, {"stc": reasons} if reasons else None)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes()
 
     def _overlap(self, hot: Tensor, boxes: Tensor) -> tuple[Tensor, dict[int, str]]:
         both, hot_count, box_count = (mask.flatten(1).sum(dim=1).float() for mask in (hot & boxes, hot, boxes))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from vxbench.explainers.base import in_chunks, probabilities, untouched
+from vxbench.explainers.base import Passes, in_chunks, probabilities, untouched
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.metrics.inputs import finite, generators_of
@@ -63,9 +63,17 @@ class DeletionInsertion(Metric):
         reasons = {key: _not_finite(value) for key, value in values.items() if not value.isfinite().all()}
         return Scores(values, reasons, curves=curves)
 
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        curves = 2 if "insertion" in self.keys else 1
+        return Passes(forward=curves * (self.steps - 1) + len(self._kinds) + 1)
+
+    @property
+    def _kinds(self) -> set[str]:
+        """The substitutes that curves begin or end with."""
+        return {self.fill, self.start} if "insertion" in self.keys else {self.fill}
+
     def _curves(self, way: "_Way") -> dict[str, Tensor]:
-        kinds = {self.fill, self.start} if "insertion" in self.keys else {self.fill}
-        blank = {kind: self.substitutes.of(way.clip, kind) for kind in kinds}
+        blank = {kind: self.substitutes.of(way.clip, kind) for kind in self._kinds}
         end = {kind: way.score(clip) for kind, clip in blank.items()}
         full = way.score(way.clip)
         curves = {"deletion": torch.cat([full, way.between(blank[self.fill], way.clip), end[self.fill]], dim=1)}

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import in_chunks, probabilities, untouched
+from vxbench.explainers.base import Passes, in_chunks, probabilities, untouched
 from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.inputs import finite
@@ -55,6 +55,9 @@ class Faithfulness(Metric):
             before = in_chunks(partial(probabilities, classifier), self.chunk, batch.clip)
             after = in_chunks(on_explained, self.chunk, batch.clip, finite(saliency))
         return self._scores(before, after, batch.label)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=2)
 
     def explained(self, clip: Tensor, saliency: Tensor) -> Tensor:
         """X_e, (B, 3, T, H, W), as precise as the clip."""

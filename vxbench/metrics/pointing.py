@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor, nn
 
+from vxbench.explainers.base import Passes
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.consistency import NO_BOX_IN_CLIP, NO_BOXES
 from vxbench.metrics.inputs import boxed_frames, finite, generators_of
@@ -85,6 +86,9 @@ class SpatialPointingGame(Metric):
         counted = wanted & ~constant if self.constant == "skip" else wanted
         return self._scores(hit, counted, constant, batch.label)
 
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes()
+
     def _near(self, point: Tensor, boxes: Tensor) -> Tensor:
         """Whether any box pixel lies within the radius of its frame's point: (B, T)."""
         height, width = boxes.shape[-2:]
@@ -151,3 +155,6 @@ class TemporalPointingGame(Metric):
         reasons |= dict.fromkeys(empty.nonzero().flatten().tolist(), NOTHING_TO_HIT)
         hit = truth.gather(1, frame)[:, 0].float().masked_fill(flat | empty, torch.nan)
         return Scores({"t_pt": hit}, {"t_pt": reasons} if reasons else None)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context, untouched, whole_scores
+from vxbench.explainers.base import Context, Passes, untouched, whole_scores
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
@@ -55,6 +55,9 @@ class MinimumPreservationRatio(Metric):
             context = Context(fresh_generators(batch), batch.boxes)
             _, kept = self.explainer.per_area(classifier, clip, target, context)
         return self._scores(torch.cat([kept, whole[:, None]], dim=1).double().cpu())
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return self.explainer.passes_of_search(len(self.explainer.areas)) + Passes(forward=1)
 
     def _scores(self, curve: Tensor) -> Scores:
         """curve (B, grid): p_y at each share, ascending; the last is the whole clip's, which always is enough."""

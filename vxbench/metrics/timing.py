@@ -6,7 +6,7 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Explainer
+from vxbench.explainers.base import Explainer, Passes
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.rerun import alone, explain
 from vxbench.ranges import whole
@@ -40,6 +40,12 @@ class GenerationTime(Metric):
         self._warm_up(classifier, alone(batch, 0))
         seconds = [self._seconds(classifier, alone(batch, index)) for index in range(len(batch.clip))]
         return Scores({"seconds": torch.tensor(seconds, dtype=torch.float64)})
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return self.explainer.passes(shape)
+
+    def passes_before(self, shape: tuple[int, int, int]) -> Passes:
+        return self.explainer.passes(shape) * self.warmup
 
     def _warm_up(self, classifier: nn.Module, one: Batch) -> None:
         if not self._warm:

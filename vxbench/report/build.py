@@ -1,22 +1,23 @@
-"""From the results of cells to the Table: what stands where, the best of a column, the rank correlation."""
+"""From the results of cells to the Table: what stands where, the best of a column, what the comparisons say."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
+import pandas as pd
+
 from vxbench.errors import UserError
-from vxbench.report.cells import CONTROLS, CellResult, Profile, check, factor
+from vxbench.report.cells import CONTROLS, CellResult, Profile, check
+from vxbench.report.columns import columns
+from vxbench.report.comparison import Pair, pairs, rank_correlation
+from vxbench.report.entries import as_ratio, beside, measure, printed_ratio, sample
 from vxbench.report.notes import notes
-from vxbench.report.published import Blank, Layout, PaperColumn, Value, layout, published
-from vxbench.report.statistics import estimate, kendall_tau
+from vxbench.report.published import Layout, layout, published
 from vxbench.report.table import Column, Entry, Row, Table
 
-# A share of the map, printed right of the metric it explains: recall can be bought with a large map.
-COMPANIONS = {"stc": ("area_above_tau", "Area ≥ τ")}
 NEEDS_BOXES = ("stc", "s_pt")
-SHORT = {"deletion": "del.", "insertion": "ins."}
 
 Slot = tuple[str, str, str]  # row, model, dataset
+Samples = dict[tuple[str, int], pd.DataFrame]  # by row and index of the column, as `comparison` takes them
 
 
 def make_table(key: str, cells: list[CellResult], profile: Profile) -> Table:
@@ -30,19 +31,25 @@ def make_table(key: str, cells: list[CellResult], profile: Profile) -> Table:
         check(cell)
     cells = sorted(cells, key=lambda cell: (cell.model, cell.dataset, cell.row))
     placed = place(paper, cells)
-    table = Table(paper, profile, _rows(paper, placed), _columns(paper, placed), {})
-    table.entries = {row.key: _entries(table, row, placed) for row in table.rows}
+    computed = {metric for cell in placed.values() for metric in cell.scored["metric"]}
+    table = Table(paper, profile, _rows(paper, placed), columns(paper, computed), entries={})
+    samples = _samples(table, placed)
+    table.entries = {row.key: _entries(table, row, placed, samples) for row in table.rows}
     for index in range(len(table.columns)):
         _mark_best(table, index)
-        table.columns[index] = _summed_up(table, index)
+        table.columns[index] = _summed_up(table, index, samples)
+    table.pairs = _pairs(table, samples)
     table.notes = notes(table, list(placed.values()), [cell for cell in cells if slot(paper, cell) is None])
     return table
 
 
 def slot(paper: Layout, cell: CellResult) -> Slot | None:
-    """Where a cell stands in the table, or None where it has no place."""
+    """Where a cell stands in the table, or None where it has no place.
+
+    Where the rows are models nothing is asked of the map, so any one explainer's cell will do.
+    """
     by_model = paper.rows_are == "models"
-    if by_model and (cell.model not in paper.rows or cell.row in CONTROLS):
+    if by_model and cell.model not in paper.rows:
         return None
     for column in paper.columns:
         if column.model in ("", cell.model) and column.dataset in ("", cell.dataset):
@@ -75,64 +82,38 @@ def _rows(paper: Layout, placed: dict[Slot, CellResult]) -> list[Row]:
     return rows + [Row(key, CONTROLS[key], "control") for key in wanted]
 
 
-def _columns(paper: Layout, placed: dict[Slot, CellResult]) -> list[Column]:
-    better = {key[3]: value.higher_is_better for key, value in published(paper.key).items()}
-    metrics = {metric for cell in placed.values() for metric in cell.scored["metric"]}
-    columns = []
-    for printed in paper.columns:
-        place = {"model": printed.model, "dataset": printed.dataset, "group": printed.group}
-        title = _title(paper, printed)
-        columns.append(Column(**place, metric=printed.metric, title=title, higher_is_better=better[printed.metric]))
-        metric, title = COMPANIONS.get(printed.metric, ("", ""))
-        if metric in metrics:
-            columns.append(Column(**place, metric=metric, title=title, higher_is_better=None))
-    return columns
+def _samples(table: Table, placed: dict[Slot, CellResult]) -> Samples:
+    """{(row, column's index): its clips}, where there are any; a column of ratios has those it is made of."""
+    found: Samples = {}
+    for row in table.rows:
+        for index, column in enumerate(table.columns):
+            cell = placed.get((row.key, column.model or row.key, column.dataset))
+            clips = sample(cell, column.stored, table.layout.unit)
+            if clips is not None:
+                found[row.key, index] = clips
+    return found
 
 
-def _title(paper: Layout, column: PaperColumn) -> str:
-    """The printed heading, with the metric where the paper prints two metrics under one heading."""
-    heading = (column.group, column.display)
-    twins = [other for other in paper.columns if (other.group, other.display) == heading]
-    return f"{column.display} {SHORT.get(column.metric, column.metric)}" if len(twins) > 1 else column.display
-
-
-def _entries(table: Table, row: Row, placed: dict[Slot, CellResult]) -> list[Entry]:
+def _entries(table: Table, row: Row, placed: dict[Slot, CellResult], samples: Samples) -> list[Entry]:
     values, blanks = published(table.key), table.layout.blanks
     entries = []
-    for column in table.columns:
-        model = column.model or row.key
-        where = (row.key, model, column.dataset, column.metric)
-        entry = _measure(placed.get((row.key, model, column.dataset)), column, table.layout.unit)
-        entries.append(_beside(entry, values.get(where), blanks.get(where), table))
+    for index, column in enumerate(table.columns):
+        place = (row.key, column.model or row.key, column.dataset)
+        where = (*place, column.stored)
+        if column.ratio_to:
+            entry = _ratio(table, row, index, samples, whole=entries[-1])
+            entries.append(beside(entry, printed_ratio(values, where, table.layout), None, table, column))
+        else:
+            entry = measure(placed.get(place), column.stored, table.layout.unit)
+            entries.append(beside(entry, values.get(where), blanks.get(where), table, column))
     return entries
 
 
-def _measure(cell: CellResult | None, column: Column, unit: str) -> Entry:
-    if cell is None:
-        return Entry("not_run", reason="not run")
-    if cell.not_applicable:
-        return Entry("not_applicable", reason=cell.not_applicable)
-    if cell.error:
-        return Entry("failed", reason=cell.error)
-    scored = cell.scored[cell.scored["metric"] == column.metric]
-    counts = {"failed": len(cell.failures), "degenerate": int(scored["degenerate"].astype(bool).sum())}
-    if counts["failed"] and not len(cell.scored):
-        return Entry("failed", reason="every clip failed, see below", **counts)
-    if not len(scored):
-        return Entry("not_run", reason=f"{column.metric} was not computed", **counts)
-    values = scored["value"].astype(float).to_numpy() * factor(column.metric, unit)
-    found = estimate(values, scored["weight"].to_numpy(float), scored["group"].to_numpy(int))
-    state = "measured" if found.n else "no_value"
-    return Entry(state, found, reason="" if found.n else "no clip could be scored, see below", **counts)
-
-
-def _beside(entry: Entry, value: Value | None, blank: Blank | None, table: Table) -> Entry:
-    """The entry with the paper's number; the interval is rounded as shown before it is compared."""
-    inside = None
-    if value and entry.measured and table.profile.comparable:
-        low, high = (round(end, table.layout.decimals) for end in (entry.estimate.low, entry.estimate.high))
-        inside = low <= value.value <= high
-    return replace(entry, published=value, blank=blank.printed if blank else "", inside=inside)
+def _ratio(table: Table, row: Row, index: int, samples: Samples, whole: Entry) -> Entry:
+    """whole: the entry of the column on the left, whose multiple this is."""
+    reference = table.columns[index].ratio_to
+    own, one = (samples.get((key, index)) for key in (row.key, reference))
+    return as_ratio(whole, own, one, table.layout.rows[reference])
 
 
 def _common_n(table: Table, index: int) -> int:
@@ -142,35 +123,39 @@ def _common_n(table: Table, index: int) -> int:
     return max(counts, key=lambda n: (counts[n], n), default=0)
 
 
-def _of_paper(table: Table, index: int) -> Iterator[tuple[str, Entry]]:
-    for row in table.rows:
-        if row.kind == "paper" and table.entries[row.key][index].measured:
-            yield row.key, table.entries[row.key][index]
-
-
 def _mark_best(table: Table, index: int) -> None:
     """Best and second best value among the paper's rows, as printed; rows that tie share the mark."""
     better = table.columns[index].higher_is_better
     if better is None:
         return
-    shown = {key: round(entry.estimate.mean, table.layout.decimals) for key, entry in _of_paper(table, index)}
+    entries = {row.key: table.entries[row.key][index] for row in table.of_kind("paper")}
+    shown = {key: round(e.estimate.mean, table.layout.decimals) for key, e in entries.items() if e.measured}
     order = sorted(set(shown.values()), reverse=better)
     if len(order) < 2:
         return
     marks = {order[0]: "best", order[1]: "second"}
     for key, value in shown.items():
-        entries = table.entries[key]
-        entries[index] = replace(entries[index], mark=marks.get(value, ""))
+        table.entries[key][index] = replace(entries[key], mark=marks.get(value, ""))
 
 
-def _summed_up(table: Table, index: int) -> Column:
+def _summed_up(table: Table, index: int, samples: Samples) -> Column:
     """The column with its common n and its rank correlation with the paper."""
-    pairs = [(e.estimate.mean, e.published.value) for _, e in _of_paper(table, index) if e.published]
-    measured, printed = zip(*pairs, strict=True) if pairs else ((), ())
-    tau = kendall_tau(measured, printed)
-    counts = {"n": _common_n(table, index), "ranked": len(pairs), "printed": _printed(table, index)}
-    return replace(table.columns[index], tau=tau, **counts)
+    printed = {row.key: table.entries[row.key][index].published for row in table.rows}
+    scored = {row: value.value for row, value in printed.items() if value and value.scored}
+    ranked = {row: clips for row, clips in _of_column(table, index, samples, "paper").items() if row in scored}
+    rank = None
+    if table.columns[index].compared:
+        rank = rank_correlation(list(ranked.values()), [scored[row] for row in ranked])
+    counts = {"ranked": len(ranked), "printed": sum(value is not None for value in printed.values())}
+    return replace(table.columns[index], n=_common_n(table, index), rank=rank, **counts)
 
 
-def _printed(table: Table, index: int) -> int:
-    return sum(table.entries[row.key][index].published is not None for row in table.rows)
+def _pairs(table: Table, samples: Samples) -> list[Pair]:
+    """Each two explainers of each column; the controls are there to be looked at, not to be beaten."""
+    compared = [index for index, column in enumerate(table.columns) if column.compared]
+    return [pair for i in compared for pair in pairs(i, _of_column(table, i, samples, "paper", "added"))]
+
+
+def _of_column(table: Table, index: int, samples: Samples, *kinds: str) -> dict[str, pd.DataFrame]:
+    """{row: its clips} of the measured rows of these kinds."""
+    return {row.key: samples[row.key, index] for row in table.of_kind(*kinds) if (row.key, index) in samples}

@@ -15,8 +15,15 @@ CONTROLS = {"random": "random map", "centre": "central blob", "boxes": "boxes as
 
 # Metrics a cell holds in percent already; every other share is a fraction in [0, 1].
 IN_PERCENT = ("dc", "accuracy", "stc", "area_above_tau")
-SHARES = ("dc", "accuracy", "area_above_tau", "s_pt", "t_pt", "deletion", "insertion", "top1", "top5")
-SLACK = 1e-4  # float32 rounding of a mean, as a share of the range
+# What a stored value can be. STC has no upper end: with norm=count it is a number of pixels.
+SHARES = ("s_pt", "t_pt", "deletion", "insertion", "top1", "top5", "min_preservation_ratio")
+RANGES = {
+    **dict.fromkeys(("dc", "accuracy", "area_above_tau"), (0.0, 100.0)),
+    **dict.fromkeys(SHARES, (0.0, 1.0)),
+    "overall": (-1.0, 1.0),
+    "seconds": (1e-9, float("inf")),  # no clock is finer; ratios divide by it
+}
+SLACK = 1e-4  # float32 rounding of a mean, as a share of the upper end
 
 
 @dataclass
@@ -89,7 +96,8 @@ def check(cell: CellResult) -> None:
     """One line of complaint where a cell cannot be reported as it is.
 
     Raises:
-        UserError: a column is missing, a clip is scored twice, or a value is outside the unit of its metric.
+        UserError: a column is missing, a clip is scored twice, a value is outside the unit of its metric, or a weight
+            or group is none.
     """
     missing = [name for name in COLUMNS if name not in cell.rows.columns]
     if missing:
@@ -102,6 +110,7 @@ def check(cell: CellResult) -> None:
         what = line["metric"] or "its failure"
         raise UserError(f"cell {cell.name}: clip {line['clip']} has two lines for {what}; keep one")
     _check_units(cell)
+    _check_pooling(cell)
 
 
 def _check_statuses(cell: CellResult) -> None:
@@ -113,10 +122,28 @@ def _check_statuses(cell: CellResult) -> None:
 def _check_units(cell: CellResult) -> None:
     """A share outside its range is most often a percentage taken for a fraction."""
     for metric, values in cell.scored.groupby("metric")["value"]:
-        top = 100 if metric in IN_PERCENT else 1
-        outside = values[(values < -SLACK * top) | (values > (1 + SLACK) * top)]
-        if metric in SHARES and len(outside):
-            raise UserError(f"cell {cell.name}: {metric} = {outside.iloc[0]:g} is outside [0, {top}], its unit")
+        if np.isinf(values.astype(float)).any():
+            raise UserError(f"cell {cell.name}: {metric} is infinite for a clip; a clip without a value is NaN")
+        low, high = RANGES.get(metric, (-np.inf, np.inf))
+        slack = SLACK * high if np.isfinite(high) else 0.0
+        outside = values[(values < low - slack) | (values > high + slack)]
+        if len(outside):
+            found = f"{metric} = {outside.iloc[0]:g}"
+            raise UserError(f"cell {cell.name}: {found} is outside [{low:g}, {high:g}], its unit")
+
+
+def _check_pooling(cell: CellResult) -> None:
+    """What a scored clip counts must be a number above 0, its group a whole number."""
+    there = cell.scored[cell.scored["value"].notna()]
+    weights, groups = there["weight"].to_numpy(float), there["group"].to_numpy(float)
+    for name, values, good in (
+        ("weight", weights, np.isfinite(weights) & (weights > 0)),
+        ("group", groups, np.isfinite(groups) & (groups == np.round(groups))),
+    ):
+        if not good.all():
+            clip, value = there["clip"].iloc[int(np.argmin(good))], values[int(np.argmin(good))]
+            wanted = {"weight": "a number above 0", "group": "a whole number"}[name]
+            raise UserError(f"cell {cell.name}: clip {clip} has {name} {value:g}; it must be {wanted}")
 
 
 def factor(metric: str, unit: str) -> float:

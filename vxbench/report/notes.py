@@ -3,9 +3,11 @@
 from collections import Counter
 
 from vxbench.report.cells import CellResult, Profile
-from vxbench.report.published import display_names, doubts
+from vxbench.report.findings import either_assignment, printed_orders, real_differences
+from vxbench.report.published import Blank, display_names, doubts
+from vxbench.report.render.text import doubt
 from vxbench.report.statistics import LEVEL, MIN_RANKED, RESAMPLES, SEED
-from vxbench.report.table import STATES, Column, Row, Table
+from vxbench.report.table import STATES, Column, Entry, Row, Table
 
 ABBREVIATIONS = {
     "dc": "DC: ",
@@ -16,6 +18,11 @@ ABBREVIATIONS = {
     "t_pt": "T-PT: ",
     "deletion": "del.: ",
     "insertion": "ins.: ",
+    "overall": "over-all: ",
+}
+IN_WORDS = {
+    "area_above_tau": "share of the map at or above τ, without a direction",
+    "overall": "Insertion AUC minus deletion AUC, before rounding",
 }
 NAMED = 3  # cells named in a line before it says how many more
 STC_NORMS = {
@@ -35,6 +42,9 @@ def notes(table: Table, cells: list[CellResult], strangers: list[CellResult]) ->
     ran = [cell for cell in cells if cell.ran]
     sections = [
         ("How to read it", _reading(table)),
+        (f"Differences that are real (paired bootstrap, {LEVEL:.0%})", real_differences(table)),
+        ("The paper's orders", printed_orders(table)),
+        ("Either assignment of the two rows in doubt", either_assignment(table)),
         ("Clips", _clips(table, ran)),
         ("Clips without a value", _skipped(ran)),
         ("Degenerate maps", _degenerate(table)),
@@ -58,33 +68,58 @@ def _reading(table: Table) -> list[str]:
         "Best value bold, second best underlined, by the values as shown and among the paper's rows only; "
         "ties share the mark.",
         _beside(table),
-        "Kendall's τ in the last line: tau-b between the measured and the paper's column over the paper's "
-        f"rows; a dash where fewer than {MIN_RANKED} rows can be compared or a column is constant.",
+        *_comparing(table),
         _metrics(table),
     ]
     if any(column.metric == "stc" for column in table.columns):
         lines.append(_stc(table))
+    if table.layout.ratios_to:
+        lines.append(_ratios(table))
     return lines
 
 
 def _beside(table: Table) -> str:
     beside = "Beside it the paper's number and, in brackets, measured minus paper"
-    doubtful = "; † a printed number in doubt, see below" if _has_doubt(table) else ""
     if not table.profile.comparable:
-        return f"{beside}. The two are not comparable: the paper's stands for the ranking only{doubtful}."
-    return f"{beside}; ✓ the paper's number lies in the interval, ✗ it does not (both as shown){doubtful}."
+        text = f"{beside}. The two are not comparable: the paper's stands for the ranking only."
+    else:
+        text = f"{beside}; ✓ the paper's number lies in the interval, ✗ it does not (both as shown)."
+    printed = [entry.published for row in table.rows for entry in table.entries[row.key] if entry.published]
+    signs = {doubt(value) for value in printed}
+    text += " † a printed number in doubt, see below." if "†" in signs else ""
+    return text + (" ‡ one in doubt that is marked and not scored." if "‡" in signs else "")
 
 
-def _has_doubt(table: Table) -> bool:
-    entries = [entry for row in table.rows for entry in table.entries[row.key]]
-    return any(entry.published and "doubt=" in entry.published.note for entry in entries)
+def _comparing(table: Table) -> list[str]:
+    """How rows are ranked and told apart."""
+    ranking = (
+        "Kendall's τ below the rows: tau-b between the measured and the paper's column over the paper's rows, "
+        f"with its {LEVEL:.0%} interval from the same resamples of the clips for all rows, widened to τ where that "
+        f"lies outside; rows that are not scored are left out; a dash where fewer than {MIN_RANKED} are left or a "
+        "column is constant."
+    )
+    differences = (
+        "A difference of two rows is real where its paired bootstrap, over the clips common to both, gives "
+        f"p < {1 - LEVEL:.2g}, corrected for all pairs of the column (Holm); p is at least 2^(1−k) for k clips that "
+        "differ. A printed order is confirmed or reversed where such a difference says so, else undecided. All pairs: "
+        "the file that ends in _pairs.csv."
+    )
+    return [ranking, differences] if table.pairs else [ranking]
+
+
+def _ratios(table: Table) -> str:
+    name = table.layout.rows[table.layout.ratios_to]
+    return (
+        f"Seconds depend on the machine: they are not scored, the ratios to {name} are. A ratio is one of means over "
+        "the common clips, its interval from the same resamples for both."
+    )
 
 
 def _metrics(table: Table) -> str:
     """The unit, and each metric in words with its direction."""
-    names = display_names("metrics") | {"area_above_tau": "share of the map at or above τ, without a direction"}
+    names = display_names("metrics") | IN_WORDS
     texts = {}
-    for column in table.columns:
+    for column in (column for column in table.columns if not column.ratio_to):
         arrow = {True: " (higher is better)", False: " (lower is better)", None: ""}[column.higher_is_better]
         texts[column.metric] = ABBREVIATIONS.get(column.metric, "") + names[column.metric] + arrow
     unit = {"percent": "percent", "fraction": "fractions", "seconds": "seconds"}[table.layout.unit]
@@ -163,7 +198,7 @@ def _empty(table: Table) -> list[str]:
         entries = table.entries[row.key]
         everywhere = len({(entry.state, entry.reason) for entry in entries}) == 1
         for column, entry in zip(table.columns, entries, strict=True):
-            if not entry.measured:
+            if not (entry.measured or entry.blank):  # blanks have lines of their own
                 where = row.display if everywhere else _place(table, row, column)
                 reason = "" if entry.reason == STATES[entry.state] else f" ({entry.reason})"
                 lines[f"{where}: {STATES[entry.state]}{reason}"] = None
@@ -171,11 +206,21 @@ def _empty(table: Table) -> list[str]:
 
 
 def _blanks(table: Table) -> list[str]:
-    lines = {}
-    for (row, model, _, _), blank in table.layout.blanks.items():
+    """One line per cell of the run that the paper leaves blank, and what stands there."""
+    lines: dict[tuple[str, str], str] = {}
+    columns = {(c.dataset, c.metric, c.model): i for i, c in enumerate(table.columns)}
+    for (row, model, dataset, metric), blank in table.layout.blanks.items():
+        entry = table.entries[row][columns[dataset, metric, model]]
+        found = "Measured here" if entry.measured else _instead(entry, blank)
         where = f"{table.layout.rows[row]} on {_model(model)}"
-        lines[f"{where}: the paper prints {blank.printed!r}; {blank.reason}"] = None
-    return list(lines)
+        lines.setdefault((where, found), f"{where}: the paper prints {blank.printed!r}; {blank.reason}. {found}")
+    return list(lines.values())
+
+
+def _instead(entry: Entry, blank: Blank) -> str:
+    if entry.reason == blank.reason:
+        return "Not run here, for the same reason"
+    return f"Here: {STATES[entry.state]} ({entry.reason})"
 
 
 def _place(table: Table, row: Row, column: Column) -> str:

@@ -6,6 +6,7 @@ build.py makes it from cells; render/ writes it down and computes nothing.
 from dataclasses import dataclass, field
 
 from vxbench.report.cells import Profile
+from vxbench.report.comparison import Pair, RankCorrelation
 from vxbench.report.published import Layout, Value
 from vxbench.report.statistics import Estimate
 
@@ -17,8 +18,9 @@ STATES = {"not_applicable": "–", "failed": "failed", "not_run": "not run", "no
 class Column:
     """A column of numbers. higher_is_better is None for a companion, which has no direction.
 
-    title: the heading, unique within its group. n: how many clips most of its entries rest on.
-    tau: rank correlation with the paper over `ranked` of the `printed` rows that have a number, or None.
+    title: the heading, unique within its group; label: unique within the table. ratio_to: the row whose multiples
+    the numbers are, or "". n: how many clips most of its entries rest on. rank: correlation with the paper over
+    `ranked` of the `printed` rows that have a number, or None.
     """
 
     model: str
@@ -26,11 +28,18 @@ class Column:
     metric: str
     group: str
     title: str
+    label: str
     higher_is_better: bool | None
+    ratio_to: str = ""
     n: int = 0
-    tau: float | None = None
+    rank: RankCorrelation | None = None
     ranked: int = 0
     printed: int = 0
+
+    @property
+    def stored(self) -> str:
+        """The metric of the cells it is made of; that of ratios reads "seconds/aosa_s8"."""
+        return self.metric.partition("/")[0]
 
     @property
     def companion(self) -> bool:
@@ -38,8 +47,21 @@ class Column:
 
     @property
     def heading(self) -> str:
-        arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
-        return self.title + arrow
+        return self.title + self._arrow
+
+    @property
+    def name(self) -> str:
+        """The heading where its group is not said."""
+        return self.label + self._arrow
+
+    @property
+    def _arrow(self) -> str:
+        return {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+
+    @property
+    def compared(self) -> bool:
+        """Whether its rows are ranked and told apart; a column of ratios repeats the one it is made of."""
+        return not (self.companion or self.ratio_to)
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,8 @@ class Entry:
 
     state: `measured`, `no_value` (no clip could be scored), `not_applicable`, `failed` or `not_run`.
     published: the paper's number; blank: what the paper prints instead of one. inside: whether the paper's
-    number lies in the interval, None where the two are not comparable. mark: "", `best` or `second`.
+    number lies in the interval, None where the two are not comparable or the number is not scored. mark: "",
+    `best` or `second`.
     """
 
     state: str
@@ -82,13 +105,17 @@ class Entry:
 
 @dataclass
 class Table:
-    """entries[row key][i] belongs to columns[i]. notes: [(heading, lines)], printed below in this order."""
+    """entries[row key][i] belongs to columns[i].
+
+    pairs: each two rows of each column, compared. notes: [(heading, lines)], printed below in this order.
+    """
 
     layout: Layout
     profile: Profile
     rows: list[Row]
     columns: list[Column]
     entries: dict[str, list[Entry]]
+    pairs: list[Pair] = field(default_factory=list)
     notes: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property

@@ -4,24 +4,27 @@ import os
 import tempfile
 from pathlib import Path
 
-from vxbench.report.render import latex, markdown, tidy
+from vxbench.report.render import latex, markdown, pairs, tidy
 from vxbench.report.table import Table
 
-FORMATS = {"md": markdown.render, "csv": tidy.render, "tex": latex.render}
+FORMATS = {".md": markdown.render, ".csv": tidy.render, "_pairs.csv": pairs.render, ".tex": latex.render}
 
 
-def write_table(table: Table, folder: str | Path) -> list[Path]:
-    """Write <key>.md, .csv and .tex into the folder, made if need be; the paths written."""
+def write_table(table: Table, folder: str | Path, name: str = "") -> list[Path]:
+    """Write <name>.md, .csv, _pairs.csv and .tex into the folder, made if need be; the paths written.
+
+    name: the table's key where it is not given.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for suffix, render in FORMATS.items():
-        paths.append(folder / f"{table.key}.{suffix}")
-        _replace(paths[-1], render(table).encode())
+    for ending, render in FORMATS.items():
+        paths.append(folder / f"{name or table.key}{ending}")
+        replace_file(paths[-1], render(table).encode())
     return paths
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Readers see the old file or the new one: a temporary file in the same folder takes its name."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import UserError
-from vxbench.runner.outcome import Outcome, read_outcomes
+from vxbench.runner.outcome import Outcome, join_shards, read_outcomes
 
 
 class Summary(Callback):
@@ -26,27 +27,43 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         outcomes = read_outcomes(Path(config.hydra.sweep.dir))
+        if config.shard.count > 1:
+            outcomes = join_shards(outcomes)
         failed = [outcome for outcome in outcomes if outcome.status == "failed"]
         Summary.failed = bool(failed)
-        if OmegaConf.select(config, "table.key"):
-            self._table(config, outcomes)
+        if key := OmegaConf.select(config, "table.key"):
+            self._finish(key, lambda: _table(config, outcomes))
+        if key := OmegaConf.select(config, "sweep.key"):
+            self._finish(key, lambda: _sweep(config, outcomes))
         self._print(outcomes, failed)
 
-    def _table(self, config: DictConfig, outcomes: list[Outcome]) -> None:
+    def _finish(self, key: str, finish: Callable[[], None]) -> None:
         """Hydra would turn an exception of a callback into a warning: it is said here, and fails the run."""
-        from vxbench.runner.tables import make_and_show
-
         try:
-            make_and_show(config, outcomes)
+            finish()
         except Exception as error:
             Summary.failed = True
             if not isinstance(error, UserError):
                 traceback.print_exc()
-            print(f"error: {config.table.key}: {error}; the cells are kept, run again for the table", file=sys.stderr)
+            print(f"error: {key}: {error}; the cells are kept, run again for the rest", file=sys.stderr)
 
     def _print(self, outcomes: list[Outcome], failed: list[Outcome]) -> None:
-        clips = sum(outcome.computed for outcome in outcomes)
-        lost = sum(outcome.failed_clips for outcome in outcomes)
-        print(f"{len(outcomes)} cells, {clips} clips computed, {lost} clips failed, {len(failed)} cells failed")
+        run = [outcome for outcome in outcomes if outcome.status != "left_out"]
+        clips = sum(outcome.computed for outcome in run)
+        lost = sum(outcome.failed_clips for outcome in run)
+        print(f"{len(run)} cells, {clips} clips computed, {lost} clips failed, {len(failed)} cells failed")
         for outcome in failed:
             print(f"  {outcome.line()}")
+
+
+def _table(config: DictConfig, outcomes: list[Outcome]) -> None:
+    from vxbench.runner.tables import make_and_show
+
+    make_and_show(config, outcomes)
+
+
+def _sweep(config: DictConfig, outcomes: list[Outcome]) -> None:
+    from vxbench.runner.sweep import finish
+
+    run = [outcome for outcome in outcomes if outcome.status != "left_out"]
+    print("\n".join(f"wrote {path}" for path in finish(config, run)))

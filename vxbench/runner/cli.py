@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vxbench.errors import UserError
 from vxbench.runner.callbacks import Summary
 from vxbench.runner.config import check_choices, conf_dir, first_line
+from vxbench.runner.left_out import left_out
 from vxbench.runner.outcome import Outcome
 
 
@@ -27,15 +28,20 @@ def job(config: DictConfig) -> Outcome:
     live = hydra_config.mode == RunMode.RUN or "basic_launcher" in hydra_config.launcher._target_
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        outcome = run_cell(config, choices, live)
+        if reason := left_out(config, choices):
+            outcome = _unrun(choices, "left_out", reason)
+        else:
+            outcome = run_cell(config, choices, live)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        outcome = _failed(choices, first_line(error))
+        outcome = _unrun(choices, "failed", first_line(error))
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "traceback.txt").write_text(traceback.format_exc())
-        outcome = _failed(choices, f"{type(error).__name__}: {first_line(error)} (see {folder / 'traceback.txt'})")
+        reason = f"{type(error).__name__}: {first_line(error)} (see {folder / 'traceback.txt'})"
+        outcome = _unrun(choices, "failed", reason)
     outcome.write(folder)
-    print(outcome.line(), flush=True)
+    if outcome.status != "left_out":
+        print(outcome.line(), flush=True)
     return outcome
 
 
@@ -51,6 +57,12 @@ def main() -> None:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:  # of a launcher: one of its jobs was killed, or it could not start them
+        if show_traceback:
+            raise
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        print(f"error: {reason}; what was computed is kept, run again for the rest", file=sys.stderr)
+        sys.exit(1)
     sys.exit(1 if Summary.failed else 0)
 
 
@@ -59,8 +71,8 @@ def _one_line(error: Exception) -> str:
     return "; ".join(lines[:2]) if lines else type(error).__name__
 
 
-def _failed(choices: dict[str, str], message: str) -> Outcome:
-    return Outcome(choices["model"], choices["dataset"], choices["explainer"], status="failed", message=message)
+def _unrun(choices: dict[str, str], status: str, message: str) -> Outcome:
+    return Outcome(choices["model"], choices["dataset"], choices["explainer"], status=status, message=message)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Computer:
         return first + second, maps | more
 
     def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
-        batch = self._batch(refs, clips)
+        batch = self.batch(refs, clips)
         generators = [generator_of(self.seed, ref.id) for ref in refs]
         with warnings.catch_warnings():
             warnings.simplefilter("once")
@@ -106,7 +106,7 @@ class Computer:
         return to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
 
     @torch.no_grad()
-    def _batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
+    def batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
         clip = self._normalised(clips)
         label = torch.tensor([ref.label for ref in refs], device=self.device)
         target = label if self.target == "label" else in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)

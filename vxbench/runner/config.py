@@ -3,15 +3,24 @@
 import pkgutil
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vxbench.errors import OutOfRange, UserError
+from vxbench.runner.gpus import visible_gpus
 
 ALLOWED_TARGETS = ("vxbench", "captum.attr")
-GROUPS = ("model", "dataset", "explainer", "metric", "table", "profile", "protocol", "recipe", "tracker")
+GROUPS = (
+    *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
+    *("profile", "protocol", "recipe", "tracker"),
+)
+PLUGINS = {"hydra/launcher": ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")}  # options besides conf/'s
+
+# What conf/hydra/launcher/gpus.yaml reads.
+OmegaConf.register_new_resolver("visible_gpus", visible_gpus, replace=True)
 
 
 def conf_dir() -> Path:
@@ -23,7 +32,8 @@ def conf_dir() -> Path:
 
 def options(group: str) -> list[str]:
     """Names that a config group offers."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    own = (path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return sorted([*own, *PLUGINS.get(group, ())])
 
 
 def nearest(name: str, names: list[str]) -> str:
@@ -38,12 +48,14 @@ def check_choices(overrides: list[str]) -> None:
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
         group = key.split("@")[0]
-        if group not in GROUPS or "(" in value or "/" in value or value in ("", "null"):
+        if group not in (*GROUPS, *PLUGINS) or "(" in value or "/" in value or value in ("", "null"):
             continue
         known = options(group)
         for name in value.split(","):
             if name.strip() not in known:
                 raise UserError(f"{group}={name.strip()} does not exist; {nearest(name.strip(), known)}")
+        if group == "hydra/launcher" and value.startswith("ray") and not find_spec("ray"):
+            raise UserError(f"{override}: Ray is not installed; docs/cluster.md says how")
 
 
 def build(config: DictConfig, key: str, **extra: Any) -> Any:

@@ -18,6 +18,7 @@ from vxbench.ranges import one_of, whole
 from vxbench.runner.cell import cell_of
 from vxbench.runner.compute import Computed, Computer
 from vxbench.runner.config import build
+from vxbench.runner.gpus import own_gpu
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, hardware, provenance
@@ -37,6 +38,7 @@ def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) ->
         UserError: a setting or a file the user has to mend.
     """
     check_settings(config)
+    own_gpu(str(config.device))
     job = Job(config, choices)
     outcome = Outcome(job.cell.model, job.cell.dataset, job.cell.explainer, job.cell.id, clips=len(job.refs))
     outcome.selection = job.dataset.selection
@@ -95,7 +97,7 @@ class Job:
         self.store.record_run(run)
         computer = self._computer()
         self._calibrate(computer)
-        keep = pictured(self.refs, self.config.runner.pictures)
+        keep = pictured(self.dataset.clips, self.config.runner.pictures)
         for refs, loaded in self._decoded(batches):
             computed = computer(refs, loaded)
             self.store.commit(computed.rows, [p for p in computed.pictures if p.clip in keep])

@@ -1,7 +1,7 @@
 """What one job says of its cell, for the summary and the table at the end of a multirun."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 FILE = "outcome.json"
@@ -11,7 +11,8 @@ FILE = "outcome.json"
 class Outcome:
     """What became of a cell.
 
-    status: complete | not_applicable | failed (the whole cell; `message` says why). selection: which clips these are.
+    status: complete | not_applicable | failed (the whole cell; `message` says why) | left_out (not a cell at all).
+    selection: which clips these are.
     """
 
     model: str
@@ -49,3 +50,22 @@ def read_outcomes(folder: Path, job: str = "*") -> list[Outcome]:
     """Outcomes of the jobs below a multirun's folder, in the order of the jobs."""
     paths = sorted(Path(folder).glob(f"{job}/{FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
     return [Outcome(**json.loads(path.read_text())) for path in paths]
+
+
+def join_shards(outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes of a cell's shards as one: their clips together, failed if one of them is.
+
+    Cells of one name that differ in a setting stay apart.
+    """
+    cells: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        cells.setdefault(outcome.name, []).append(outcome)
+    return [cell for shards in cells.values() for cell in _join(shards)]
+
+
+def _join(shards: list[Outcome]) -> list[Outcome]:
+    if len({outcome.cell for outcome in shards if outcome.cell}) > 1:
+        return shards
+    told = min(shards, key=lambda outcome: outcome.status != "failed")
+    counts = ("clips", "computed", "failed_clips", "seconds")
+    return [replace(told, **{name: sum(getattr(outcome, name) for outcome in shards) for name in counts})]

@@ -4,10 +4,13 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import UserError
 from vxbench.report.published import tables
-from vxbench.runner.config import check_choices, options
+from vxbench.runner.config import check_choices
 
 PAPERS = ("fep", "step", "aosa")
 
@@ -15,45 +18,71 @@ PAPERS = ("fep", "step", "aosa")
 def main(argv: list[str] | None = None) -> None:
     """Entry point. Exit status 0: all cells computed; 1: some failed; 2: nothing could be run."""
     given, overrides = _parser().parse_known_args(argv)
-    jobs = given.jobs or default_jobs(given.profile)
     try:
         check_choices([f"profile={given.profile}", *overrides])
         chosen = wanted_tables(given.table, given.paper)
-        statuses = [run_table(key, given.profile, jobs, overrides) for key in chosen]
+        selected = {key: bands(given.bands, key, given.profile) for key in chosen}
+        need(chosen, given.profile, {key: [*selected[key], *overrides] for key in chosen})
+        statuses = [run_table(key, given, [*selected[key], *overrides]) for key in chosen]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     sys.exit(max(statuses))
 
 
-def wanted_tables(number: int, paper: str | None) -> list[str]:
-    """Keys of the tables that can be made.
+def wanted_tables(number: int | None, paper: str | None) -> list[str]:
+    """Keys of the tables of that number, of one paper or all; number None: of every number.
 
     Raises:
-        UserError: none of them can; the message names those that can.
+        UserError: no paper has such a table; the message names those there are.
     """
     if paper is not None and paper not in PAPERS:
         raise UserError(f"paper {paper} is unknown; known: {', '.join(PAPERS)}")
-    keys = [key for key in tables() if key in {f"{name}_{number}" for name in ([paper] if paper else PAPERS)}]
-    made = [key for key in keys if key in options("table")]
-    absent = [key for key in keys if key not in made] or [f"{paper or 'any paper'} table {number}"]
-    if not made:
-        raise UserError(f"{', '.join(absent)}: no such table yet; tables that exist: {', '.join(options('table'))}")
-    if len(made) < len(keys):
-        print(f"{', '.join(absent)}: not there yet, left out; tables that exist: {', '.join(options('table'))}")
-    return made
+    papers = [paper] if paper else PAPERS
+    found = [key for key in tables() if key.split("_")[0] in papers and number in (None, int(key.split("_")[1]))]
+    if not found:
+        raise UserError(f"{paper or 'no paper'} has no table {number}; there are {', '.join(tables())}")
+    return found
 
 
-def run_table(key: str, profile: str, jobs: int, overrides: list[str]) -> int:
-    """Runs one table in a process of its own and returns its exit status."""
+def bands(path: str | None, key: str, profile: str) -> list[str]:
+    """Overrides that give a table of F-EP the r_l and r_h selected on a validation split."""
+    if not path:
+        return []
+    from vxbench.runner.select import overrides
+
+    return overrides(Path(path), key, profile)
+
+
+def need(keys: list[str], profile: str, overrides: dict[str, list[str]]) -> None:
+    """Refuses to begin while files are missing that any of the tables needs.
+
+    Raises:
+        UserError: one line with all of them, each with where it is got and where it goes.
+    """
     from vxbench.runner.preflight import missing_files
 
-    if missing := missing_files(key, profile, overrides):
-        raise UserError(f"{key} with profile={profile} needs what this machine lacks: " + "; ".join(missing))
-    command = [sys.executable, "-m", "vxbench.runner.cli", f"+table={key}", f"profile={profile}", *overrides]
-    if jobs > 1:
+    missing = [line for key in keys for line in missing_files(key, profile, overrides[key])]
+    if missing:
+        lines = "; ".join(dict.fromkeys(missing))
+        raise UserError(f"{', '.join(keys)} with profile={profile} needs what this machine lacks: {lines}")
+
+
+def run_table(key: str, given: argparse.Namespace, overrides: list[str]) -> int:
+    """Runs one table in a process of its own and returns its exit status."""
+    command = [sys.executable, "-m", "vxbench.runner.cli", f"+table={key}", f"profile={given.profile}", *overrides]
+    jobs = 1 if runs_alone(key) else given.jobs or default_jobs(given.profile)
+    if jobs > 1 and not any(override.startswith("hydra/launcher=") for override in overrides):
         command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     return subprocess.run(command, check=False).returncode
+
+
+def runs_alone(key: str) -> bool:
+    """Whether the table measures time, which a second job beside it would spoil."""
+    from vxbench.runner.config import conf_dir
+
+    table = OmegaConf.load(conf_dir() / "table" / f"{key}.yaml")
+    return isinstance(table, DictConfig) and bool(OmegaConf.select(table, "table.alone"))
 
 
 def default_jobs(profile: str) -> int:
@@ -63,10 +92,11 @@ def default_jobs(profile: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", type=int, required=True, help="number of the table, 1 to 7")
+    parser.add_argument("--table", type=int, help="number of the table, 1 to 7; all of them if not given")
     parser.add_argument("--paper", help=f"one of {', '.join(PAPERS)}; all three if not given")
     parser.add_argument("--profile", default="mini", help="mini (default), smoke or paper")
     parser.add_argument("--jobs", type=int, help="cells computed at once; by default the number of cores (paper: 1)")
+    parser.add_argument("--bands", help="file of F-EP's r_l and r_h that scripts/select_fep.py wrote, for its tables")
     return parser
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vxbench.explainers.base import SCORES
+from vxbench.explainers.base import SCORES, Passes
 from vxbench.explainers.cam.base import CAM
 from vxbench.explainers.cam.grid import check_patches_matter
 from vxbench.explainers.cam.layers import activation_and_gradient
@@ -48,6 +48,9 @@ class GradCAM(CAM):
         activation, gradient = self.on_grid(activation, clip), self.on_grid(gradient, clip)
         weights = self.channel_weights(activation, gradient, frame_wise)
         return (weights * activation).sum(dim=1).relu()
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(1, 1)
 
     def channel_weights(self, activation: Tensor, gradient: Tensor, frame_wise: bool) -> Tensor:
         """w_k, (B, K, T' or 1, 1, 1). frame_wise: the layer sees one frame at a time."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import NotApplicable, UserError
+from vxbench.explainers.base import Passes
 from vxbench.explainers.cam.base import CAM
 from vxbench.explainers.cam.grid import fold
 from vxbench.explainers.cam.layers import captured, find_layer, ran_once
@@ -56,6 +57,9 @@ class SaliencyTubes(CAM):
         _check_scores(name, scores, output, getattr(classifier, "outputs", "logits"))
         saliency = torch.einsum("bk,bkthw->bthw", head.weight[target], activation)
         return saliency.relu() if self.rectified else saliency
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=1)
 
 
 def find_head(classifier: nn.Module, head: str | None = None) -> tuple[str, nn.Linear]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from vxbench.errors import NotApplicable, UserError
-from vxbench.explainers.base import Context, Explainer, in_chunks
+from vxbench.explainers.base import Context, Explainer, Passes, in_chunks
 from vxbench.explainers.cam.layers import captured, ran_once
 from vxbench.explainers.excitation.lstm import class_mass, down_in_time, unroll
 from vxbench.explainers.excitation.rules import ExcitationRules, ratio
@@ -64,6 +64,10 @@ class ExcitationBackpropRNN(Explainer):
         network = find_network(classifier, self.network)
         coarse = in_chunks(partial(self.coarse_map, network), self.chunk, clip, target)
         return interpolate(coarse, size=clip.shape[-2:], mode="bilinear", align_corners=False)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        """Also of the contrastive form: both priors go down the LSTM, and their difference down the frames' CNN."""
+        return Passes(1, 1)
 
     def coarse_map(self, network: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
         """The map at the layer's resolution, (B, T, h, w)."""

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from vxbench.errors import UserError
-from vxbench.explainers.base import Context
+from vxbench.explainers.base import Context, Passes
 from vxbench.explainers.occlusion.body import Occlusion
 from vxbench.explainers.occlusion.flow import FRAMES, GRAY, eight_bit, farneback, gray_frames
 from vxbench.explainers.occlusion.holes import Holes, join
@@ -72,6 +72,12 @@ class AOSA(Occlusion):
     def masks(self, clip: Tensor, context: Context) -> Holes:
         frames = eight_bit(clip, self.mean, self.std, self.frames).cpu().numpy()
         return join([self.tubes_of(one, clip.device) for one in frames])
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        """Fewer where the clip has black bars, which hold no anchors."""
+        _, height, width = shape
+        y, _ = anchors_of(height, width, self.stride, (0, height - 1))
+        return Passes(forward=len(y) + 1)
 
     def tubes_of(self, frames: np.ndarray, device="cpu") -> Holes:
         """The masks of one clip, (T, H, W, 3) uint8."""

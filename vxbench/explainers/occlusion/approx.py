@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import score_and_gradient
+from vxbench.explainers.base import Passes, score_and_gradient
 from vxbench.explainers.occlusion.aosa import AOSA, or_off
 from vxbench.explainers.occlusion.holes import Holes
 from vxbench.explainers.occlusion.sums import sum_hidden
@@ -58,6 +58,9 @@ class AOSAApprox(AOSA):
         if self.adjust == "simple":
             change = self.adjusted(classifier, clip, target, masks, whole, fill, change)
         return whole.double()[masks.owner] + change, whole
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(1, 1) * (3 if self.adjust == "simple" else 1)
 
     def effect(self, gradient: Tensor, step: Tensor) -> Tensor:
         """What hiding each voxel does to the score to first order, (B, 3, T, H, W) twice -> (B, T, H, W) float64."""

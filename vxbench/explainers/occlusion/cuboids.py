@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context
+from vxbench.explainers.base import Context, Passes
 from vxbench.explainers.occlusion.body import Occlusion
 from vxbench.explainers.occlusion.holes import Holes, around, join
 from vxbench.ranges import whole
@@ -41,12 +41,19 @@ class OSA(Occlusion):
         self.extent = extent if extent is None else whole("extent", extent, 1)
 
     def masks(self, clip: Tensor, context: Context) -> Holes:
-        frames, height, width = clip.shape[2:]
+        frames, height, width = shape = tuple(clip.shape[2:])
         side = self.size if isinstance(self.size, int) else max(1, round(SIZES[self.size](height, width)))
-        centres = (range(0, frames, self.stride_t), range(0, height, self.stride), range(0, width, self.stride))
         extent = self.extent or max(1, frames // 2)
-        holes = cuboids((frames, height, width), centres, side, extent, clip.device)
+        holes = cuboids(shape, self.centres(shape), side, extent, clip.device)
         return join([holes] * len(clip))
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=math.prod(map(len, self.centres(shape))) + 1)
+
+    def centres(self, shape: tuple[int, int, int]) -> tuple[range, range, range]:
+        """Of the cuboids, along T, H and W."""
+        steps = (self.stride_t, self.stride, self.stride)
+        return tuple(range(0, size, step) for size, step in zip(shape, steps, strict=True))
 
 
 def cuboids(

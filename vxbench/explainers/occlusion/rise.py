@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context
+from vxbench.explainers.base import Context, Passes
 from vxbench.explainers.occlusion.body import Occlusion, masked_scores
 from vxbench.ranges import above, whole, within
 
@@ -32,6 +32,9 @@ class RISE(Occlusion):
         seeds = [torch.randint(2**62, (self.count,), generator=generator) for generator in context.generators]
         owner = torch.arange(len(clip), device=clip.device).repeat_interleave(self.count)
         return SmoothMasks(torch.cat(seeds), owner, tuple(clip.shape[2:]), self.grid, self.p)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(forward=self.count)
 
     def scores(self, classifier, clip, target, masks):
         masked = masked_scores(classifier, clip, target, masks, self.chunk)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context, Explainer, class_score, in_chunks, spawn, whole_scores
+from vxbench.explainers.base import Context, Explainer, Passes, class_score, in_chunks, spawn, whole_scores
 from vxbench.explainers.perturbation.combine import COMBINE, combine
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import KINDS, Pyramid
@@ -113,9 +113,22 @@ class PerturbationExplainer(Explainer):
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         masks, kept = self.per_area(classifier, clip, target, context)
         enough = None
-        if self.combine == "extremal" and len(self.areas) > 1:
+        if self._compares:
             enough = kept >= whole_scores(classifier, clip, target, self.chunk)[:, None]
         return combine(masks, self.combine, self.smoothing, enough)
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return self.passes_of_search(len(self.areas)) + Passes(forward=1 if self._compares else 0)
+
+    def passes_of_search(self, areas: int) -> Passes:
+        """What `per_area` costs for so many areas."""
+        versions = 2 if self.mode == "dual" else 1
+        return Passes(1, 1) * (areas * self.iterations * versions)
+
+    @property
+    def _compares(self) -> bool:
+        """Whether the masks are compared by the score of the whole clip."""
+        return self.combine == "extremal" and len(self.areas) > 1
 
     def per_area(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """One mask an area, smallest area first: (B, A, T, H, W), and p_y of the clip it keeps, (B, A)."""
@@ -143,7 +156,7 @@ class PerturbationExplainer(Explainer):
         """One mask per item: clip (N, 3, T, H, W), area (N,) -> masks (N, T, H, W), p_y of the kept clip (N,)."""
         frames, height, width = clip.shape[2:]
         pyramid = Pyramid(clip, self.perturbation, self.levels, self.max_sigma)
-        generator = self._generator(height, width)
+        generator = self.mask_generator(height, width)
         seed = torch.ones(len(clip), frames, *generator.seed_shape, dtype=clip.dtype, device=clip.device)
         velocity = None
         for iteration in range(self.iterations):
@@ -186,7 +199,7 @@ class PerturbationExplainer(Explainer):
         """torch.optim.SGD's update of its buffer, whose sum is fused: rounded once."""
         return velocity.mul(self.momentum).add(gradient, alpha=1 - self.dampening)
 
-    def _generator(self, height: int, width: int) -> MaskGenerator:
+    def mask_generator(self, height: int, width: int) -> MaskGenerator:
         step = 7 if self.step is None else self.step
         sigma = (11 if width == 112 else 23) if self.sigma is None else self.sigma
         return MaskGenerator(height, width, step, sigma, self.coldness)

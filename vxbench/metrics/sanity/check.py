@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Explainer
+from vxbench.explainers.base import Explainer, Passes
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.rerun import explain
@@ -88,7 +88,7 @@ class SanityCheck(Metric):
         """
         values, reasons = {}, {}
         given = precise(saliency)
-        for stage, network in self._networks(classifier):
+        for stage, network in self.networks(classifier):
             again = explain(self.explainer, network, batch)
             broken = ~again.isfinite().flatten(1).all(dim=1)
             again, _ = normalise(again.nan_to_num(0, 0, 0), self.explainer.normaliser)
@@ -97,7 +97,14 @@ class SanityCheck(Metric):
                 values[key], reasons[key] = value, why
         return Scores({key: values[key] for key in self.keys}, {key: why for key, why in reasons.items() if why})
 
-    def _networks(self, classifier: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return self.explainer.passes(shape) * (len(self.stages) + 1)
+
+    def passes_before(self, shape: tuple[int, int, int]) -> Passes:
+        """Less where no randomised layer has batch norm."""
+        return Passes(forward=len(self.stages) * self.calibration)
+
+    def networks(self, classifier: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         """(stage, network): one copy, ever more random."""
         network, random = copy.deepcopy(classifier), []
         yield ORIGINAL, network

@@ -1,7 +1,8 @@
 """The papers' own tables: every printed number and the layout it was printed in.
 
 `published.csv` holds one line per printed number, exactly as printed; `tables.yaml` the rows, columns and
-blanks of each table in printed order. Nothing here is corrected, even where a printed number looks wrong.
+blanks of each table in printed order; `doubts.yaml` which numbers are in doubt, and which of them a measurement is
+not scored against. Nothing here is corrected, even where a printed number looks wrong.
 A table is named `<paper>_<number>`: fep_1 (arXiv 2111.01215), step_4 (2005.00375), aosa_7 (2207.12859).
 """
 
@@ -18,11 +19,16 @@ Key = tuple[str, str, str, str]  # row, model, dataset, metric
 
 
 class Value(NamedTuple):
-    """A printed number in the table's unit, its direction, and the notes on it (`r_l=0.5;doubt=D6`)."""
+    """A printed number in the table's unit, its direction, and the notes on it (`r_l=0.5;doubt=D6`).
+
+    doubts: codes of the doubts about it. scored: whether a measurement is held against it.
+    """
 
     value: float
     higher_is_better: bool
     note: str
+    doubts: tuple[str, ...] = ()
+    scored: bool = True
 
 
 class Blank(NamedTuple):
@@ -45,7 +51,11 @@ class PaperColumn:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table was printed: rows {key: printed name} and columns in printed order, the number format."""
+    """How a table was printed: rows {key: printed name} and columns in printed order, the number format.
+
+    ratios_to: the row whose multiples are compared with the paper's, "" where the numbers themselves are.
+    either: two rows of which the paper's text does not say which is which, or none.
+    """
 
     key: str
     paper: str
@@ -57,6 +67,8 @@ class Layout:
     rows: dict[str, str]
     columns: tuple[PaperColumn, ...]
     blanks: dict[Key, Blank]
+    ratios_to: str = ""
+    either: tuple[str, ...] = ()
 
 
 def tables() -> list[str]:
@@ -118,12 +130,16 @@ def _layouts() -> dict[str, Layout]:
 
 
 def _layout(entry: dict, papers: dict[str, str]) -> Layout:
+    key = f"{entry['paper']}_{entry['table']}"
+    about = [doubt for doubt in _doubts().values() if key in doubt["tables"]]
     return Layout(
-        key=f"{entry['paper']}_{entry['table']}",
+        key=key,
         paper=papers[entry["paper"]],
         rows={row["key"]: row["display"] for row in entry["rows"]},
         columns=tuple(PaperColumn(**column) for column in entry["columns"]),
         blanks={_key(blank): Blank(blank["printed"], blank["reason"]) for blank in entry["blanks"]},
+        ratios_to=next((doubt["ratios_to"] for doubt in about if "ratios_to" in doubt), ""),
+        either=next((tuple(doubt["either"]) for doubt in about if "either" in doubt), ()),
         **{name: entry[name] for name in ("printed_as", "title", "rows_are", "unit", "decimals")},
     )
 
@@ -132,9 +148,23 @@ def _layout(entry: dict, papers: dict[str, str]) -> Layout:
 def _values() -> dict[str, dict[Key, Value]]:
     values: dict[str, dict[Key, Value]] = {}
     for line in csv.DictReader(_text("published.csv").splitlines()):
-        value = Value(float(line["value"]), line["higher_is_better"] == "true", line["note"])
-        values.setdefault(f"{line['paper']}_{line['table']}", {})[_key(line)] = value
+        table, key = f"{line['paper']}_{line['table']}", _key(line)
+        better = line["higher_is_better"] == "true"
+        value = Value(float(line["value"]), better, line["note"], *_marked(table, key))
+        values.setdefault(table, {})[key] = value
     return values
+
+
+def _marked(table: str, key: Key) -> tuple[tuple[str, ...], bool]:
+    """The codes of the doubts about one number, and whether it is scored."""
+    place = {"table": table} | dict(zip(("row", "model", "dataset", "metric"), key, strict=True))
+    marks = [(code, mark) for code, doubt in _doubts().items() for mark in doubt.get("marks", ())]
+    here = [(code, mark) for code, mark in marks if {**place, **_where(mark)} == place]
+    return tuple(code for code, _ in here), all(mark.get("scored", True) for _, mark in here)
+
+
+def _where(mark: dict) -> dict:
+    return {name: value for name, value in mark.items() if name != "scored"}
 
 
 def _key(entry: dict) -> Key:

@@ -1,10 +1,11 @@
 """LaTeX: a table environment with one booktabs tabular a block. Needs booktabs and graphicx."""
 
+from itertools import groupby
+
 from vxbench.report.render.text import (
     beside,
     block_title,
     blocks,
-    groups,
     interval,
     last_lines,
     number,
@@ -21,6 +22,7 @@ SIGNS = {
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "|": r"$|$",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "τ": r"$\tau$", "Δ": r"$\Delta$", "≥": r"$\geq$",
     "≤": r"$\leq$", "−": "$-$", "–": "--", "✓": r"$\surd$", "✗": r"$\times$", "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "·": r"$\cdot$", "×": r"$\times$",
 }  # fmt: skip
 
@@ -63,9 +65,9 @@ def _tabular(table: Table, indices: list[int]) -> list[str]:
 def _head(table: Table, indices: list[int]) -> list[str]:
     """The groups over a rule each, then the columns."""
     first, rules, at = [""], [], 2
-    for group in (group for group in groups(table) if group[0] in indices):
+    for name, group in groupby(indices, key=lambda i: table.columns[i].group):
         width = sum(1 if table.columns[i].companion else 2 for i in group)
-        first.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(table.columns[group[0]].group)}}}")
+        first.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
     second = ["Method" if table.layout.rows_are == "methods" else "Model"]

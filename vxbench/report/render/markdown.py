@@ -46,7 +46,7 @@ def _block(table: Table, indices: list[int]) -> str:
         lines += [[title] + [""] * (len(head) - 1)] if rows else []
         lines += [[escape(row.display), *_cells(table, row, indices)] for row in rows]
     for name, texts in last_lines(table):
-        lines.append([f"*{name}*", *(cell for i in indices for cell in _pair(table, i, texts[i], ""))])
+        lines.append([f"*{name}*", *(cell for i in indices for cell in _pair(table, i, _kept(texts[i]), ""))])
     return _aligned(head, lines)
 
 
@@ -62,9 +62,14 @@ def _cells(table: Table, row: Row, indices: list[int]) -> list[str]:
         own = STATES.get(entry.state, "")
         if entry.measured:
             mean = MARKS[entry.mark].format(number(entry.estimate.mean, decimals))
-            own = f"{mean} {interval(entry, decimals)}{sample(table.columns[i], entry)}"
-        texts += _pair(table, i, own, beside(table, entry))
+            own = f"{mean} {_kept(interval(entry, decimals))}{sample(table.columns[i], entry)}"
+        texts += _pair(table, i, own, _kept(beside(table, entry)))
     return texts
+
+
+def _kept(text: str) -> str:
+    """An interval, and a difference with its sign, that a narrow page does not break: no-break spaces."""
+    return text.replace(", ", ",\u00a0").replace(") ", ")\u00a0")
 
 
 def _aligned(head: list[str], lines: list[list[str]]) -> str:

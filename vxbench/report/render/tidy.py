@@ -2,25 +2,30 @@
 
 import csv
 import io
+from collections.abc import Iterable
 
 from vxbench.report.table import Column, Entry, Row, Table
 
 FIELDS = (
     "table", "profile", "comparable", "row", "kind", "model", "dataset", "metric", "unit",
     "higher_is_better", "state", "mean", "low", "high", "n", "failed",
-    "skipped", "degenerate", "published", "difference", "published_in_interval", "rank_tau", "rank_rows",
-    "reason",
+    "skipped", "degenerate", "published", "blank", "doubt", "scored", "difference", "published_in_interval",
+    "rank_tau", "rank_low", "rank_high", "rank_rows", "reason",
 )  # fmt: skip
 
 
 def render(table: Table) -> str:
     """Empty where there is nothing to say; booleans as true and false. The columns are FIELDS."""
+    places = ((row, *place) for row in table.rows for place in zip(table.columns, table.entries[row.key], strict=True))
+    return lines_of(FIELDS, (_line(table, *place) for place in places))
+
+
+def lines_of(fields: tuple[str, ...], lines: Iterable[dict]) -> str:
+    """csv with a header; what a line does not say is empty."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n", restval="")
+    writer = csv.DictWriter(out, fields, lineterminator="\n", restval="")
     writer.writeheader()
-    for row in table.rows:
-        for column, entry in zip(table.columns, table.entries[row.key], strict=True):
-            writer.writerow({key: _text(value) for key, value in _line(table, row, column, entry).items()})
+    writer.writerows({key: _text(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
 
 
@@ -34,23 +39,38 @@ def _line(table: Table, row: Row, column: Column, entry: Entry) -> dict:
         "model": column.model or row.key,
         "dataset": column.dataset,
         "metric": column.metric,
-        "unit": table.layout.unit,
+        "unit": "ratio" if column.ratio_to else table.layout.unit,
         "higher_is_better": column.higher_is_better,
         "state": entry.state,
         "failed": entry.failed,
         "degenerate": entry.degenerate,
-        "published": entry.published.value if entry.published else None,
-        "difference": entry.difference,
-        "published_in_interval": entry.inside,
-        "rank_tau": column.tau,
+        "blank": entry.blank,
         "rank_rows": column.ranked,
         "reason": " ".join(entry.reason.split()),
     }
-    if entry.estimate:
-        line |= {name: getattr(entry.estimate, name) for name in ("n", "skipped")}
-    if entry.measured:
-        line |= {name: getattr(entry.estimate, name) for name in ("mean", "low", "high")}
-    return line
+    return line | _measured(entry) | _published(entry) | _rank(column)
+
+
+def _measured(entry: Entry) -> dict:
+    names = ("n", "skipped") if entry.estimate else ()
+    names += ("mean", "low", "high") if entry.measured else ()
+    return {name: getattr(entry.estimate, name) for name in names}
+
+
+def _published(entry: Entry) -> dict:
+    if entry.published is None:
+        return {}
+    return {
+        "published": entry.published.value,
+        "doubt": " ".join(entry.published.doubts),
+        "scored": entry.published.scored,
+        "difference": entry.difference,
+        "published_in_interval": entry.inside,
+    }
+
+
+def _rank(column: Column) -> dict:
+    return {f"rank_{name}": getattr(column.rank, name) for name in ("tau", "low", "high")} if column.rank else {}
 
 
 def _text(value) -> str:

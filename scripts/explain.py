@@ -1,0 +1,8 @@
+"""Explain a video of your own: python scripts/explain.py video=my.mp4 model=tsm explainer=fep (docs/explain.md)"""
+
+import sys
+
+from vxbench.runner.explain import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Which combinations of a sweep are not run."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from vxbench.errors import UserError
+from vxbench.report.published import layout, published, tables
+from vxbench.runner.left_out import left_out
+from vxbench.runner.preflight import jobs
+
+CHOICES = {"model": "r3d", "dataset": "ucf101", "metric": "aosa"}
+
+
+def rules(**table):
+    return OmegaConf.create({"table": table, "explainer": {"r_l": 0.7, "r_h": 0.3}, "seed": 2})
+
+
+@pytest.mark.parametrize(
+    ("only", "run"),
+    [
+        (None, True),
+        ([{"model": "r3d"}], True),
+        ([{"model": ["tsm", "r3d"], "dataset": "ucf101"}], True),
+        ([{"model": "tsm"}, {"dataset": "ucf101"}], True),
+        ([{"model": "r3d", "dataset": "kinetics400"}, {"model": "tsm"}], False),
+        ([{"seed": [1, 2]}], True),
+        ([{"seed": 1}], False),
+    ],
+)
+def test_a_combination_is_run_if_it_fits_one_entry_whole(only, run):
+    assert (left_out(rules(only=only), CHOICES) == "") is run
+
+
+@pytest.mark.parametrize(("r_h", "run"), [(0.3, True), (0.30000000000000004, True), (0.31, False), (0, True)])
+def test_shares_of_one_whole_sum_to_one_at_most(r_h, run):
+    config = rules(sum_at_most_one=["explainer.r_l", "explainer.r_h"])
+    config.explainer.r_h = r_h
+    assert (left_out(config, CHOICES) == "") is run
+
+
+def test_a_rule_about_an_unknown_key_is_refused():
+    with pytest.raises(UserError, match="names modle"):
+        left_out(rules(only=[{"modle": "r3d"}]), CHOICES)
+
+
+@pytest.mark.parametrize("key", tables())
+def test_every_table_runs_each_of_its_cells_once_and_nothing_else(key):
+    """The config of each table against its printed layout: (row, model, data set) with a number, or a blank."""
+    paper = layout(key)
+    ran = []
+    for _, config in jobs(key, "mini", []):
+        chosen = config.hydra.runtime.choices
+        rows = {explainer: row for row, explainer in (config.table.get("rows") or {}).items()}
+        row = config.model.key if paper.rows_are == "models" else rows.get(chosen.explainer, chosen.explainer)
+        ran.append((row, config.model.key, chosen.dataset if paper.columns[0].dataset else ""))
+    assert len(ran) == len(set(ran))
+    printed = {(row, model, dataset) for row, model, dataset, _ in [*published(key), *paper.blanks]}
+    assert printed <= set(ran)
+    extra = {row for row, _, _ in set(ran) - printed}
+    assert extra <= {"random", "centre", "boxes"} | set(paper.rows)

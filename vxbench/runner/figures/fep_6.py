@@ -1,0 +1,17 @@
+"""F-EP Fig. 6: maps of five methods on one clip, and what is recognised when only what a map keeps is shown."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vxbench.report.figures.maps import maps_print
+from vxbench.runner.figures.recognised import WORDS, recognised
+from vxbench.runner.figures.shared import foot, made_of, stem
+from vxbench.runner.one_clip import open_clip
+
+
+def make(config: DictConfig) -> list[Path]:
+    """results/figures/fep_6.{png,pdf}."""
+    one = open_clip(config, config.figure.clip)
+    clip = recognised(config, one, config.figure.explainers)
+    return maps_print(stem(config), [clip], foot(config, made_of(config, one), WORDS), config.figure.columns)

@@ -1,0 +1,59 @@
+"""Maps of several methods on a clip of each data set, one network beside the other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vxbench.errors import NotApplicable
+from vxbench.report.figures import FigureClip
+from vxbench.report.figures.beside import beside
+from vxbench.report.figures.maps import block
+from vxbench.report.figures.save import save
+from vxbench.report.figures.tiles import Block, tiles_figure
+from vxbench.report.published import display_names
+from vxbench.runner.figures.configs import variant
+from vxbench.runner.figures.shared import clip_of, display, foot, made_of, stem
+from vxbench.runner.one_clip import OneClip, explain, open_clip
+
+
+def make(config: DictConfig) -> list[Path]:
+    """results/figures/<key>.{png,pdf}: a block a data set of `figure.clips`, a group of columns a model."""
+    blocks, facts = [], []
+    for dataset, clip_id in config.figure.clips.items():
+        drawn, said = block_of(config, dataset, clip_id)
+        blocks.append(drawn)
+        facts += said
+    return save(tiles_figure(blocks, foot(config, *facts)), stem(config))
+
+
+def block_of(config: DictConfig, dataset: str, clip_id: str | None) -> tuple[Block, list[str]]:
+    """The clip's maps by all methods and models, and lines for the foot. clip_id: None for the first."""
+    parts, facts, wanted = {}, [], config.figure
+    given = wanted.get("names") or {}
+    rows = [(name, given.get(name, display(config, name))) for name in wanted.explainers]
+    for model in wanted.models:
+        mine = variant(config, f"model={model}", f"dataset={dataset}")
+        one = open_clip(mine, clip_id)
+        clip_id = one.id  # the next model's clip is this one
+        clip, absent = maps_of(mine, one, wanted.explainers)
+        parts[mine.model.display] = block(clip, rows, wanted.columns)
+        facts.append(made_of(mine, one))
+        facts += [
+            f"–: {dict(rows)[name]} does not apply to {mine.model.display}: {why}" for name, why in absent.items()
+        ]
+    for row in (row for part in parts.values() for row in part.rows):
+        row.missing = "–"
+    name = display_names("datasets").get(dataset, dataset)
+    return beside(f"{name}: {clip.label_name}", clip_id, parts), facts
+
+
+def maps_of(config: DictConfig, one: OneClip, explainers: Sequence[str]) -> tuple[FigureClip, dict[str, str]]:
+    """The clip with its maps, and for every method that does not apply to the model the reason."""
+    clip, absent = clip_of(one, {}), {}
+    for name in explainers:
+        try:
+            clip.maps[name] = explain(variant(config, f"explainer={name}"), one)
+        except NotApplicable as error:
+            absent[name] = str(error)
+    return clip, absent
