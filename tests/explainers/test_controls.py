@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import clips
 
-from vxbench.errors import OutOfRange
+from vxbench.errors import NotApplicable, OutOfRange
 from vxbench.explainers.controls import Boxes, Centre, Random
 
 CLIP = clips(2, 3, 4, 20, 30)
