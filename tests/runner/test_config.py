@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from vxbench.errors import UserError
 from vxbench.runner.config import GROUPS, build, check_choices, conf_dir, options
+from vxbench.runner.preflight import jobs
 
 
 def composed(*overrides):
@@ -23,6 +24,9 @@ def weights(scale, model):
     return OmegaConf.to_container(composed(f"model={model}", f"scale={scale}").weights)
 
 
+APPENDED = ("table", "sweep", "figure")  # groups that run.yaml does not choose from
+
+
 def partner(group, name):
     """Overrides that make an option of a group and its counterpart a pair with weights."""
     if name == "custom":
@@ -31,12 +35,15 @@ def partner(group, name):
         return [f"dataset={next(iter(weights('mini', name)))}"]
     if group == "dataset":
         return [f"model={next(model for model in options('model') if name in weights('mini', model))}"]
+    if group == "table":  # a table alone has the default model, which need not be one of its own
+        [first, *_] = jobs(name, "mini", [])
+        return [word for word in first[0] if word.split("=")[0] in ("model", "dataset")]
     return []
 
 
 @pytest.mark.parametrize(("group", "name"), EVERY_OPTION)
 def test_every_option_composes_and_resolves(group, name):
-    config = composed(f"+{group}={name}" if group == "table" else f"{group}={name}", *partner(group, name))
+    config = composed(f"+{group}={name}" if group in APPENDED else f"{group}={name}", *partner(group, name))
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)[group]
 
 
@@ -65,11 +72,13 @@ def test_every_pair_of_the_tables_has_weights(model, scale):
 def test_every_file_in_conf_is_an_option_or_part_of_one():
     """So that the test above, and the primary configs, reach every file."""
     files = {str(path.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")}
-    reached = {f"{group}/{name}.yaml" for group, name in EVERY_OPTION} | {"run.yaml", "train.yaml"}
+    reached = {f"{group}/{name}.yaml" for group, name in EVERY_OPTION} | {"run.yaml", "train.yaml", "explain.yaml"}
     sized = [f"{scale}/{model}.yaml" for scale in options("scale") for model in options("model")]
     reached |= {f"{part}/{name}" for part in ("model/size", "weights") for name in sized}
     reached |= {f"{group}/{name}.yaml" for group in ("scale", "recipe") for name in options(group)}
     reached |= {"explainer/base/perturbation.yaml", "dataset/base/video.yaml"}
+    reached |= {f"table/base/{name}.yaml" for name in ("fep", "step", "step_models", "aosa", "aosa_methods")}
+    reached |= {f"hydra/launcher/{name}.yaml" for name in ("gpus", "slurm", "ray_cluster")}
     assert files == reached
 
 
@@ -84,7 +93,7 @@ def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
     }
     assert (rows["r2plus1d"].r_l, rows["r2plus1d"].r_h) == (0.5, 0.2)
     assert (rows["tsm"].r_l, rows["tsm"].r_h) == (0.5, 0.1)
-    assert composed("+table=fep_1", "explainer=step").explainer.step == 13
+    assert composed("+table=fep_1", "explainer=step", "profile=paper").explainer.step == 13
     assert composed("explainer=step").explainer.step is None
     assert composed("+table=fep_1", "explainer=fep", "explainer.r_h=0.4").explainer.r_h == 0.4
     assert composed("+table=fep_1", "explainer=gradcam").explainer.weights == "global"

@@ -12,7 +12,7 @@ CONF = Path(__file__).parents[3] / "conf"
 
 def explainer(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("run", overrides=["model=r2plus1d", *overrides]).explainer
+        return compose("run", overrides=["profile=paper", "model=r2plus1d", *overrides]).explainer
 
 
 @pytest.mark.choice("fep.baselines_grid")
@@ -31,6 +31,14 @@ def test_rows_beside_fep_take_its_grid_from_the_table_and_the_released_one_witho
 def test_fep_has_its_own_grid_everywhere(name, table):
     config = explainer(f"explainer={name}", *table)
     assert (config.step, config.sigma) == (13, 23)
+
+
+@pytest.mark.parametrize(("name", "step", "sigma"), [("fep", 13, 23), ("ep3d", 7, 11)])
+def test_mini_masks_have_the_papers_share_of_a_frame(name, step, sigma):
+    """Frames are 64 wide instead of 112; a rounding apart, but for STEP's seeds, which stay 7 pixels apart."""
+    config = explainer(f"explainer={name}", "profile=mini")
+    assert config.sigma == pytest.approx(sigma * 64 / 112, abs=1)
+    assert config.step == (7 if name == "ep3d" else pytest.approx(step * 64 / 112, abs=1))
 
 
 @pytest.mark.choice("fep.rl")
