@@ -10,10 +10,10 @@ from vxbench.runner.store import Store
 KEYS = {
     "fep": {"dc", "accuracy", "stc", "area_above_tau"},
     "aosa": {"deletion", "insertion", "overall"},
-    "aosa_spt": {"deletion", "insertion", "overall", "s_pt", "constant_frames"},
     "spt": {"s_pt", "constant_frames"},
     "tpt": {"t_pt"},
     "dauc": {"deletion"},
+    "fep_dauc": {"dc", "accuracy", "stc", "area_above_tau", "deletion"},
     "time": {"seconds"},
     "topk": {"top1", "top5"},
     "step_ratio": {"min_preservation_ratio"},
