@@ -26,7 +26,7 @@ def drawn(monkeypatch):
     """The figures that a drawing function would have written."""
     figures = []
     for module in (curves, gradients, kept):
-        monkeypatch.setattr(module, "save", lambda figure, stem: figures.append(figure) or [])
+        monkeypatch.setattr(module, "save", lambda figure, stem, facts: figures.append(figure) or [])
     return figures
 
 

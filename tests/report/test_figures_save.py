@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vxbench.report.figures import DPI, save
+from vxbench.report.figures.save import facts_of
 
 
 def drawing(words="curve"):
@@ -35,6 +36,17 @@ def test_text_in_the_pdf_stays_text(tmp_path):
     content = save(drawing(), tmp_path / "a")[1].read_bytes()
     assert b"/TrueType" in content or b"/CIDFontType2" in content
     assert b"/Type3" not in content
+
+
+def test_facts_come_back_from_the_png_and_change_no_pixel(tmp_path):
+    facts = {"profile": "mini", "made": "2026-01-01T00:00:00+00:00"}
+    png, _ = save(drawing(), tmp_path / "a", facts)
+    plain, _ = save(drawing(), tmp_path / "b")
+    assert facts_of(png.read_bytes()) == facts
+    assert facts_of(plain.read_bytes()) == {}
+    assert (matplotlib.image.imread(png) == matplotlib.image.imread(plain)).all()
+    with pytest.raises(OSError, match="cannot identify"):
+        facts_of(b"no picture")
 
 
 @pytest.mark.parametrize("broken", ["png", "pdf"])

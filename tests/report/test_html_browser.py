@@ -10,9 +10,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 
 OWNED = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 CLIPS = (f"clip a {OWNED}", f"clip b {OWNED}")
-HEADS = "[...document.querySelectorAll('#table-fep_1 table thead tr:last-child th')]"
+HEADS = "[...document.querySelectorAll('#table-fep_1 table.results thead tr:last-child th')]"
 NAMES = (
-    "[...document.querySelectorAll('#table-fep_1 tbody:first-of-type th[scope=row]')].map((head) => head.textContent)"
+    "[...document.querySelectorAll('#table-fep_1 .results tbody:first-of-type th[scope=row]')]"
+    ".map((head) => head.textContent)"
 )
 
 
@@ -92,7 +93,7 @@ def test_clicking_a_head_sorts_numbers_with_the_missing_last(page):
     missing = [name for name in printed if name not in orders["ascending"][:3]]
     assert orders["ascending"][3:] == orders["descending"][3:] == missing
     bodies = page.run(
-        "[...document.querySelectorAll('#table-fep_1 tbody')].map((body) => body.rows[0].textContent.trim())"
+        "[...document.querySelectorAll('#table-fep_1 .results tbody')].map((body) => body.rows[0].textContent.trim())"
     )
     assert bodies[1:] == ["not in the paper", "controls"]
 
@@ -194,9 +195,9 @@ def test_dark_and_light_follow_the_reader(page, tmp_path):
 
 
 def test_notes_are_opened_for_paper(page):
-    assert page.run("document.querySelector('#table-fep_1 > details').open") is False
+    assert page.run("document.querySelector('#table-fep_1 > details.notes').open") is False
     page.run("dispatchEvent(new Event('beforeprint'))")
-    assert page.run("document.querySelector('#table-fep_1 > details').open") is True
+    assert page.run("document.querySelector('#table-fep_1 > details.notes').open") is True
 
 
 def test_without_pictures_the_gallery_says_so_and_offers_nothing(browser, tmp_path):

@@ -48,14 +48,18 @@ def test_a_line_stands_where_its_values_are():
     points = [tuple(map(float, point.split(","))) for point in line.points.split()]
     assert points == [(LEFT, TOP), ((LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2), (RIGHT, BOTTOM)]
     assert (line.area, line.clips, line.name) == (0.5, 2, "Gradients")
-    assert [label for _, label in chart.ys] == ["0.00", "0.20", "0.40", "0.60", "0.80", "1.00"]
+    assert [label for _, label in chart.ys] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
 
 
-def test_the_axis_follows_the_values():
-    page = page_table()
-    [curves] = curve_sets(PageTable("fep_1", page.table, [with_curves([[0.9, 0.75, 0.65]])]))
-    labels = [label for _, label in curves.charts[0].ys]
-    assert (labels[0], labels[-1]) == ("0.60", "1.00")
+def test_both_charts_have_the_same_axes_whatever_the_values():
+    table = rows({"deletion": [0.7], "insertion": [0.7]}, clips=["a"]).assign(
+        curve=[[0.9, 0.75, 0.65], [0.1, 0.1, 0.2]]
+    )
+    [curves] = curve_sets(PageTable("fep_1", page_table().table, [cell("gradients", table)]))
+    first, second = curves.charts
+    assert (first.xs, first.ys) == (second.xs, second.ys)
+    assert first.ys[0] == (BOTTOM, "0.0")
+    assert first.ys[-1] == (TOP, "1.0")
 
 
 def test_methods_are_told_apart_by_colour_and_then_by_dashes():

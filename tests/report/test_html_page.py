@@ -120,6 +120,21 @@ def test_notes_reasons_and_provenance_are_on_the_page(plain):
     assert "No cell failed." not in shown
 
 
+def test_differences_stand_on_the_page_and_can_be_sorted(plain):
+    shown = " ".join(plain.texts)
+    assert f"Differences between methods: {len(page_table().table.pairs)}" in shown
+    assert "The paper's order" in shown
+    assert ("class", "sortable") in plain.attributes
+    assert "Differences between methods" not in " ".join(Page(render(report(bare()))).texts)
+
+
+def bare():
+    """A page whose rows have no clip in common."""
+    page = page_table()
+    page.table.pairs.clear()
+    return page
+
+
 def test_figures_come_before_clips_where_room_is_scarce():
     figures = [FigureFile("fep_2", "a caption", b"\x89PNG"), FigureFile("fep_3", "another", b"x" * 9000)]
     text = unescape(render(report(figures=figures, left_out=["said before"]), budget=200))

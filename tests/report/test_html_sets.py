@@ -58,6 +58,24 @@ def test_cells_of_different_clips_share_one_list():
     assert data["cells"]["r2plus1d-fep-1"]["values"]["dc"] == [None, 9.0, None]
 
 
+def test_a_table_lists_its_own_clips_alone():
+    """A row of another model counts as the table's own: a cell that failed as a whole has none."""
+    page = page_table()
+    large = cell("step", rows({"dc": [5.0, 6.0]}, clips=["clip 0", "clip b"]), model="vgg16lstm")
+    tsm = cell("step", model="tsm", status="failed", message="no", id="")
+    data = script_data(
+        [PageTable("fep_1", page.table, [*page.cells, tsm]), PageTable("step_1", page.table, [large])], {}, {}
+    )
+    listed = {
+        (one["table"], one["model"]): [data["clips"]["ucf101_24"][i] for i in one["clips"]] for one in data["sets"]
+    }
+    assert listed == {
+        ("fep_1", "R(2+1)D"): list(CLIPS),
+        ("fep_1", "TSM"): list(CLIPS),
+        ("step_1", "VGG16LSTM"): ["clip 0", "clip b"],
+    }
+
+
 def test_the_scale_is_the_figures():
     """overlay of colours.js, written out, equals that of the figures to the rounding of 8-bit colours."""
     scale, clip = colour_scale(), picture("clip a")

@@ -1,9 +1,11 @@
 """Tables say on the page what they say in markdown."""
 
+from dataclasses import replace
+
 import pytest
 from pages import page_table
 
-from vxbench.report.html.tables import overview, table_view
+from vxbench.report.html.tables import differences, overview, table_view
 from vxbench.report.published import doubts, tables
 from vxbench.report.render.text import beside, interval, last_lines, number
 
@@ -58,6 +60,26 @@ def test_a_number_in_doubt_explains_itself(page, view):
 def test_groups_begin_where_their_first_column_stands(view):
     spans = [span for _, span in view.groups]
     assert view.starts == {sum(spans[:i]) for i in range(len(spans))}
+
+
+def test_differences_are_the_pairs_of_the_table(page, view):
+    pairs = page.table.pairs
+    assert len(view.differences) == len(pairs) > 0
+    found = {(line.column, line.a, line.b): line for line in view.differences}
+    line = found["R(2+1)D DC ↓", "Gradients", "STEP"]  # 40 - 30, 60 - 40
+    assert (line.difference.text, line.difference.sort, line.n) == ("+15.0", 15.0, 2)
+    assert line.difference.small == "[+10.0, +20.0]"
+    [pair] = [pair for pair in pairs if (pair.column, pair.a, pair.b) == (0, "gradients", "step")]
+    assert (line.p, line.ahead) == (pair.p_holm, "")  # two clips tell nothing apart
+    assert line.order == "undecided"
+
+
+def test_the_row_that_is_ahead_is_named_as_printed(page):
+    column = page.table.columns[0]
+    certain = replace(page.table.pairs[0], p_holm=0.0)
+    [line] = differences(replace(page.table, pairs=[certain]))
+    names = {row.key: row.display for row in page.table.rows}
+    assert line.ahead == names[certain.ahead(column.higher_is_better)]
 
 
 def test_the_overview_lists_all_published_tables_in_their_order(page):

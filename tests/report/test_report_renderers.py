@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -112,6 +113,13 @@ def test_csv_round_trip(table):
             assert line["difference"] == ("" if entry.difference is None else repr(entry.difference))
         else:
             assert line["mean"] == line["low"] == line["high"] == line["difference"] == ""
+
+
+@pytest.mark.parametrize("form", [tidy, pairs])
+def test_every_csv_says_the_protocol(form, cells, paper_profile):
+    for protocol in ("described", "released"):
+        table = make_table("fep_1", cells, replace(paper_profile, protocol=protocol))
+        assert {line["protocol"] for line in csv.DictReader(io.StringIO(form.render(table)))} == {protocol}
 
 
 def test_csv_is_read_by_pandas(table):
@@ -259,6 +267,15 @@ def test_latex_cells_and_escapes(table):
     assert latex.escape("a_b & 50% of #1 {x} ~ ^ \\") == (
         r"a\_b \& 50\% of \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
     )
+
+
+def test_latex_counts_the_clips_and_lists_none(make_cell, paper_profile):
+    for failed in ({}, {"clip9": "missing: no file"}):
+        cell = make_cell("step", stc=[NAN], failed=failed)
+        text = latex.render(make_table("fep_1", [cell], paper_profile))
+        assert rf"ucf101\_24: {'2 clips' if failed else '1 clip'} in 1 cell; " in text
+        assert "stc: 1 clip skipped" in text
+        assert "clip9" not in text
 
 
 @pytest.mark.parametrize("key", tables())

@@ -12,7 +12,9 @@ from vxbench.report.statistics import (
     _counts,
     estimate,
     kendall_tau,
+    means,
     resampled_means,
+    shares,
 )
 
 finite = st.floats(-100, 100, allow_subnormal=False)
@@ -75,7 +77,7 @@ def test_blocks_of_draws_are_one_bootstrap(monkeypatch):
     counts = _counts(7, 1000, 1)
     assert (counts.sum(axis=1) == 7).all()
     np.testing.assert_allclose(whole[:, 0], counts @ np.arange(7.0) / 7, rtol=1e-12)  # rounding of sums
-    monkeypatch.setattr("vxbench.report.statistics._DRAWS_AT_ONCE", 7 * 300)
+    monkeypatch.setattr("vxbench.report.statistics.DRAWS_AT_ONCE", 7 * 300)
     cut = resampled_means(values, one, same, 1000, seed=1)
     np.testing.assert_array_equal(cut, whole)
 
@@ -115,3 +117,12 @@ def test_weights_and_groups_say_what_the_formula_says(clips):
     means = [np.average(values[groups == g], weights=weights[groups == g]) for g in sorted(set(groups.tolist()))]
     found = estimate(values, weights, groups, resamples=50)
     assert found.mean == pytest.approx(np.mean(means), rel=1e-9, abs=1e-9)  # rounding of sums of values up to 100
+
+
+@given(st.lists(st.tuples(finite, st.integers(1, 9), st.integers(0, 2)), min_size=1, max_size=20))
+def test_a_mean_is_the_sum_of_shares_times_values(clips):
+    values, weights, groups = (np.array(column, dtype=float)[:, None] for column in zip(*clips, strict=True))
+    parts = shares(weights, groups)
+    assert (parts > 0).all()
+    assert parts.sum() == pytest.approx(1, rel=1e-12)  # rounding of a sum of at most 20 shares
+    assert (parts * values).sum() == pytest.approx(means(values, weights, groups)[0], rel=1e-12, abs=1e-12)

@@ -10,6 +10,7 @@ from vxbench.report import make_table
 from vxbench.report.cells import CellResult, Profile
 
 NAN = math.nan
+DIFFERENCES = "Differences that are real (p < 0.05, corrected)"
 
 
 def entry(table, row, metric, model="r2plus1d"):
@@ -51,6 +52,18 @@ def test_a_table_that_is_not_comparable_says_so_and_marks_nothing(make_cell, min
     assert entry(table, "fep", "dc").inside is None
     assert entry(table, "fep", "dc").published.value == 32.9
     assert any("for the ranking only" in line for line in section(table, "How to read it"))
+
+
+def test_the_title_names_a_protocol_that_is_not_the_papers_words(make_cell):
+    profile = Profile("mini", "generated clips", comparable=False, protocol="released")
+    table = make_table("step_3", [], profile)
+    assert table.title == (
+        "STEP Table 3, profile mini, protocol released, not comparable with the paper: generated clips"
+    )
+    assert section(table, "Settings") == [
+        "protocol = released: boxes and pointing games as STEP's authors' evaluation code has them, defects included; "
+        "other metrics do not depend on it"
+    ]
 
 
 def test_rows_and_columns_stand_as_printed_with_controls_below(make_cell, paper_profile):
@@ -124,6 +137,14 @@ def test_failed_clips_are_listed_once_with_the_cells_they_failed_in(make_cell, p
         "clip1: undecodable: no video stream (all 3 cells)",
         "clip2: nan_map: NaN in the map (1 of 3 cells: step on r2plus1d)",
     ]
+
+
+def test_one_clip_and_one_cell_are_not_many(make_cell, paper_profile):
+    cell = make_cell("step", stc=[NAN], degenerate=[0])
+    table = make_table("fep_1", [cell], paper_profile)
+    assert section(table, "Clips") == ["ucf101_24: 1 clip in 1 cell; none failed."]
+    scored = make_table("fep_1", [make_cell("step", dc=[1.0], degenerate=[0])], paper_profile)
+    assert section(scored, "Degenerate maps") == ["STEP on R(2+1)D: 1 of 1 map constant"]
 
 
 def test_failed_skipped_and_degenerate_clips_are_counted(make_cell, paper_profile):
@@ -235,7 +256,7 @@ def test_real_differences_are_told_by_column(make_cell, paper_profile):
     values = {"fep": 0, "step": 1, "ep3d": 2, "gradcam": 2, "mine": 5, "random": 9}
     cells = [make_cell(row, dc=[v + more for v in apart]) for row, more in values.items()]
     table = make_table("fep_1", cells, paper_profile)
-    assert section(table, "Differences that are real (paired bootstrap, 95%)") == [
+    assert section(table, DIFFERENCES) == [
         "R(2+1)D DC ↓: 1 F-EP (ours), 2 STEP, 3 Grad-CAM, 4 EP, 5 mine. Ahead: 1 of 2–5; 2 of 3–5; 3, 4 of 5."
     ]
     # Printed DC: fep 32.9, step 34.2, ep3d 37.9, gradcam 42.7; ep3d before gradcam is not told from a tie.
@@ -248,20 +269,22 @@ def test_real_differences_are_told_by_column(make_cell, paper_profile):
 
 
 @pytest.mark.parametrize(
-    ("clips", "said"),
-    [(2, "No telling: 2 clips cannot decide 1 pair."), (5, "No telling: 5 clips cannot decide 1 pair."),
-     (6, "Ahead: 1 of 2.")],
+    ("clips", "rows", "said"),
+    [(1, 2, "No telling: 1 clip cannot decide 1 pair."), (5, 2, "No telling: 5 clips cannot decide 1 pair."),
+     (6, 2, "Ahead: 1 of 2."), (10, 8, "No telling: 10 clips cannot decide 28 pairs."),
+     (11, 8, "Ahead: 1 of 2–8; 2 of 3–8; 3 of 4–8; 4 of 5–8; 5 of 6–8; 6 of 7, 8; 7 of 8.")],
 )  # fmt: skip
-def test_few_clips_are_said_to_be_too_few(make_cell, paper_profile, clips, said):
-    """2^(1 - 5) is above 0.05, 2^(1 - 6) below."""
-    cells = [make_cell("fep", dc=[1.0] * clips), make_cell("step", dc=[2.0] * clips)]
-    lines = section(make_table("fep_1", cells, paper_profile), "Differences that are real (paired bootstrap, 95%)")
-    assert lines == [f"R(2+1)D DC ↓: 1 F-EP (ours), 2 STEP. {said}"]
+def test_few_clips_are_said_to_be_too_few(make_cell, paper_profile, clips, rows, said):
+    """2^(1 - 5) is above 0.05, 2^(1 - 6) below; so are 28 times 2^(1 - 10) and 2^(1 - 11)."""
+    paper = [row.key for row in make_table("fep_1", [], paper_profile).of_kind("paper")]
+    cells = [make_cell(row, dc=[float(value)] * clips) for value, row in enumerate(paper[:rows])]
+    (line,) = section(make_table("fep_1", cells, paper_profile), DIFFERENCES)
+    assert line.partition(". ")[2] == said
 
 
 def test_rows_that_do_not_differ_are_not_ahead(make_cell, paper_profile):
     cells = [make_cell(row, dc=[1.0] * 9) for row in ("fep", "step")]
-    lines = section(make_table("fep_1", cells, paper_profile), "Differences that are real (paired bootstrap, 95%)")
+    lines = section(make_table("fep_1", cells, paper_profile), DIFFERENCES)
     assert lines[0].endswith(" None is ahead of another.")
 
 

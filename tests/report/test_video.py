@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from vxbench.datasets.transform import Spatial
 from vxbench.errors import UserError
 from vxbench.report.figures.maps import overlay
-from vxbench.report.video import BAND, GAP, BackProjection, InTime, blended, overlay_frames, side_by_side, write_video
+from vxbench.report.video import (
+    BAND,
+    GAP,
+    BackProjection,
+    InTime,
+    blended,
+    overlay_frames,
+    pixel_aspect,
+    side_by_side,
+    write_video,
+)
 
 SQUASH = Spatial(16, 24)
 CROP = Spatial(16, 24, resize="crop", short_side=32)
@@ -47,6 +57,17 @@ def test_a_video_has_every_frame_at_its_time_and_plays_in_browsers(tmp_path):
 def test_odd_sides_grow_by_a_copy_of_their_last_pixels(tmp_path):
     write_video(tmp_path / "a.mp4", frames(2, 47, 63), RATE)
     assert decoded(tmp_path / "a.mp4")[0][1].shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("codecs", [{"libx264", "mpeg4"}, {"mpeg4"}])
+def test_pixels_keep_their_shape(tmp_path, monkeypatch, codecs):
+    """As on DVD, whose pixels are no squares."""
+    monkeypatch.setattr(av, "codecs_available", codecs)
+    write_video(tmp_path / "wide.mp4", frames(2), RATE, Fraction(16, 11))
+    write_video(tmp_path / "plain.mp4", frames(2), RATE)
+    assert pixel_aspect(tmp_path / "wide.mp4") == Fraction(16, 11)
+    assert pixel_aspect(tmp_path / "plain.mp4") == 1
+    assert pixel_aspect(tmp_path) == 1  # a folder of frames
 
 
 def test_without_libx264_the_video_is_mpeg4_and_says_so(tmp_path, monkeypatch):

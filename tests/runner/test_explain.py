@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from vxbench.errors import UserError
+from vxbench.report.video import pixel_aspect, write_video
 from vxbench.runner.config import conf_dir
 from vxbench.runner.explain import composed, index_of, main
 from vxbench.runner.explained import FILES
@@ -134,6 +136,13 @@ def test_a_part_of_a_video_for_a_class_by_name_of_a_file_with_any_name(world, cl
     assert result["overlay"]["frames"] == 5
     assert (min(result["frames"]["indices"]), max(result["frames"]["indices"])) == (5, 9)
     assert len(frames_of(made(world) / "overlay.mp4")) == 5
+
+
+def test_the_overlay_has_pixels_of_the_shape_of_the_videos(world):
+    source = [(index / 25, np.full((48, 64, 3), 20 * index, np.uint8)) for index in range(10)]
+    write_video(world / "dvd.mp4", source, Fraction(25), Fraction(16, 11))
+    assert main(["video=dvd.mp4", "explainer=centre"]) == 0
+    assert pixel_aspect(made(world) / "overlay.mp4") == Fraction(16, 11)
 
 
 def test_methods_that_iterate_tell_where_they_are(world, clip, capsys, monkeypatch):

@@ -9,6 +9,7 @@ from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers.occlusion.holes import Holes
 from vxbench.explainers.occlusion.tubes import Tracks
 from vxbench.metrics.sanity.similarity import spearman, ssim
+from vxbench.report.figures.cascade import cascade_figure
 from vxbench.runner.config import build
 from vxbench.runner.figures import aosa_4, aosa_7, aosa_8
 from vxbench.runner.figures.configs import composed, variant
@@ -118,11 +119,22 @@ def test_the_settings_are_the_tables(config_of):
     assert sizes == {"r2plus1d_50": (8, 16, 3), "r3d": (4, 8, 3), "slowfast": (10, 20, 3), "timesformer": (8, 16, 3)}
 
 
-def test_figure_8_shows_the_maps_that_the_curves_are_of(config_of, capsys):
+def without(rows, metric):
+    """One clip less has a value of the metric."""
+    place = rows.index[rows.metric == metric][0]
+    return rows.assign(value=rows.value.where(rows.index != place))
+
+
+def test_figure_8_shows_the_maps_that_the_curves_are_of(config_of, capsys, monkeypatch):
     """The stages' maps, computed for the picture, give the cell's values of that clip."""
     words = ("figure.explainers=[aosa_approx_cond]", "dataset.per_class=1", "metric.sanity.calibration=4")
     config = config_of("aosa_8", *words, "figure.columns=2")
+    drawn = []
+    monkeypatch.setattr(aosa_8, "cascade_figure", lambda *given: drawn.append(given) or cascade_figure(*given))
+    spoilt = aosa_8.points
+    monkeypatch.setattr(aosa_8, "points", lambda rows, *given: spoilt(without(rows, "rank_fc"), *given))
     made(aosa_8.make(config), "aosa_8")
+    assert "curves: mean over 9 to 10 clips with its 95 % bootstrap interval" in drawn[0][4].splitlines()
     mine, one = variant(config, "explainer=aosa_approx_cond"), open_clip(config)
     rows, check = aosa_8.cell_rows(mine), build(mine, "metric.sanity")
     assert "all computed before" in capsys.readouterr().out.splitlines()[-1]

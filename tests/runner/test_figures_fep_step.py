@@ -11,9 +11,9 @@ from vxbench.metrics import MinimumPreservationRatio
 from vxbench.metrics.base import Batch
 from vxbench.report import Profile
 from vxbench.runner.config import build, options
-from vxbench.runner.figures import cli, fep_2, fep_4, recognised, step_2
+from vxbench.runner.figures import cli, fep_2, fep_3, fep_4, fep_6, recognised, step_2, step_3
 from vxbench.runner.figures.configs import composed, variant
-from vxbench.runner.figures.shared import display, foot
+from vxbench.runner.figures.shared import display, foot, iterations, made_of, span
 from vxbench.runner.one_clip import explain, kept, open_clip
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.records import new_record, write_record
@@ -142,7 +142,55 @@ def test_the_foot_says_how_it_was_made(config_of):
     assert lines[1:] == ["made of this"]
 
 
+def test_iterations_are_said_of_the_methods_that_have_them(config_of, one):
+    """Not of the explainer of the config, which is none of the figure's."""
+    config = config_of("fep_6", "profile.iterations=30")
+    assert iterations(config, ["gradcam", "ep3d", "fep"]) == ["perturbation methods: 30 iterations"]
+    assert iterations(config, ["gradcam", "centre"]) == []
+    assert "iterations" not in made_of(config, one)
+
+
+@pytest.mark.parametrize(("counts", "said"), [([14, 15, 16, 14], "14 to 16"), ([9, 9], "9"), ([100, 9], "9 to 100")])
+def test_several_counts_are_said_by_the_least_and_the_largest(counts, said):
+    assert span(counts) == said
+
+
+@pytest.mark.parametrize(
+    ("module", "key", "drawing", "said"),
+    [
+        (fep_3, "fep_3", "kept_figure", "perturbation methods: 1 iterations"),
+        (fep_6, "fep_6", "maps_print", "perturbation methods: 1 iterations"),
+        (step_3, "step_3", "maps_print", "perturbation methods: 1 iterations"),
+        (step_2, "step_2", "maps_print", "EP-3D: 2 iterations an area"),
+    ],
+)
+def test_the_foot_and_the_facts_are_those_of_the_figure(config_of, monkeypatch, module, key, drawing, said):
+    """The explainer of step_2's config is none of the figure's: its masks are those of the metric's explainer."""
+    drawn = []
+    monkeypatch.setattr(module, drawing, lambda *given: drawn.append(given) or [])
+    ratio = "metric.min_preservation_ratio"
+    settings = {
+        "step_2": [f"{ratio}.explainer.iterations=2", f"{ratio}.grid=[0.5,1]", "figure.models=[r2plus1d]"],
+        "step_3": ["figure.panels=[{model: r2plus1d, dataset: ucf101_24, clip: null, explainers: [centre, ep3d]}]"],
+    }
+    explainers = ["figure.explainers=[centre,ep3d]"]
+    module.make(config_of(key, "profile.iterations=1", *settings.get(key, explainers)))
+    [words] = [value for value in drawn[0] if isinstance(value, str) and value.startswith("profile")]
+    [facts] = [value for value in drawn[0] if isinstance(value, dict) and "made" in value]
+    assert said in words.splitlines()
+    assert facts["profile"] == "smoke"
+
+
 # F-EP 2.
+
+
+def test_the_share_is_of_the_explainers_own_iterations(config_of, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(fep_2, "signed_figure", lambda *given: drawn.append(given) or [])
+    fep_2.make(config_of("fep_2", "figure.after=0.5", "explainer.iterations=4"))
+    [(_, _, _, words, facts)] = drawn
+    assert "after 2 of 4 iterations" in words
+    assert facts["profile"] == "smoke"
 
 
 def test_the_gradients_are_those_of_the_iteration(config_of, one):
@@ -153,9 +201,9 @@ def test_the_gradients_are_those_of_the_iteration(config_of, one):
     explain(config, one, explainer)
     raw, modulated = fep_2.gradients(config, one, 3)
     size = one.frames.shape[1:3]
-    np.testing.assert_array_equal(modulated, fep_2.on_frame(steps[3].gradient[0], size, 13))
+    np.testing.assert_array_equal(modulated, fep_2.on_frame(steps[3].gradient[0], size, explainer.step))
     assert not np.allclose(raw, modulated)
-    assert not np.array_equal(modulated, fep_2.on_frame(steps[2].gradient[0], size, 13))
+    assert not np.array_equal(modulated, fep_2.on_frame(steps[2].gradient[0], size, explainer.step))
 
 
 def test_a_filter_that_passes_all_changes_nothing(config_of, one):
@@ -274,7 +322,7 @@ def test_curves_are_means_over_clips_ordered_by_their_area(config_of, tmp_path, 
     drawn = []
     monkeypatch.setattr(fep_4, "curves_figure", lambda *given: drawn.append(given) or [])
     fep_4.make(config_of("fep_4"))
-    [(path, title, x, curves, _, _, words)] = drawn
+    [(path, title, x, curves, _, _, words, facts)] = drawn
     assert path == tmp_path / "figures" / "fep_4"
     assert title == "Deletion: R(2+1)D on UCF101-24"
     assert x.tolist() == [0, 0.5, 1]
@@ -285,6 +333,7 @@ def test_curves_are_means_over_clips_ordered_by_their_area(config_of, tmp_path, 
     ]
     np.testing.assert_allclose(curves[1].y, [0.9, 0.3, 0.0], atol=1e-12)
     assert "means over 1 to 2 clips" in words
+    assert facts["profile"] == "smoke"
 
 
 def test_a_table_that_is_not_there_is_one_line_with_the_command(config_of, tmp_path):

@@ -183,7 +183,7 @@ def test_a_table_in_shards_under_submitit_with_a_cell_that_fails(runner):
         command, cwd=runner.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert "2 cells, 8 clips computed, 0 clips failed, 1 cells failed" in done.stdout
+    assert "2 cells, 8 clips computed, 0 clips failed, 1 cell failed" in done.stdout
     assert done.stdout.count("r3d has no weights for the classes of ucf101_24") == 1
     assert "Traceback" not in done.stderr
     with open(runner.results / "tables" / "fep_1.csv") as file:

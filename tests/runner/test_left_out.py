@@ -12,7 +12,8 @@ CHOICES = {"model": "r3d", "dataset": "ucf101", "metric": "aosa"}
 
 
 def rules(**table):
-    return OmegaConf.create({"table": table, "explainer": {"r_l": 0.7, "r_h": 0.3}, "seed": 2})
+    model = {"key": "r3d_variant"}
+    return OmegaConf.create({"table": table, "model": model, "explainer": {"r_l": 0.7, "r_h": 0.3}, "seed": 2})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ def rules(**table):
         ([{"model": "tsm"}, {"dataset": "ucf101"}], True),
         ([{"model": "r3d", "dataset": "kinetics400"}, {"model": "tsm"}], False),
         ([{"seed": [1, 2]}], True),
+        ([{"model.key": "r3d_variant"}], True),
+        ([{"model.key": "r3d"}], False),
         ([{"seed": 1}], False),
     ],
 )
@@ -41,6 +44,13 @@ def test_shares_of_one_whole_sum_to_one_at_most(r_h, run):
 def test_a_rule_about_an_unknown_key_is_refused():
     with pytest.raises(UserError, match="names modle"):
         left_out(rules(only=[{"modle": "r3d"}]), CHOICES)
+
+
+def test_a_variant_of_a_model_takes_its_place_in_a_table_with_rules():
+    """SlowFast-4x16 stands for SlowFast: on Kinetics-400 alone."""
+    swept = ["model=slowfast_4x16", "dataset=ucf101,kinetics400", "explainer=random"]
+    [(_, config)] = jobs("aosa_6", "mini", swept)
+    assert (config.model.key, config.hydra.runtime.choices.dataset) == ("slowfast", "kinetics400")
 
 
 @pytest.mark.parametrize("key", tables())

@@ -12,6 +12,7 @@ from test_config import composed
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.errors import ClipError, UserError
 from vxbench.explainers import Gradients
+from vxbench.runner import one_clip
 from vxbench.runner.config import build
 from vxbench.runner.job import run_cell
 from vxbench.runner.one_clip import explain, kept, kept_frames, open_clip, seen
@@ -50,6 +51,15 @@ def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
     assert saliency.dtype == np.float32
     other_draws = explain(config, replace(one, id="another"))
     assert np.abs(other_draws - saliency).max() > 0.01
+
+
+def test_the_gpu_is_chosen_before_anything_is_put_on_it(config, monkeypatch):
+    """A figure that then runs a cell would else hold one network on the first GPU and another on its own."""
+    order = []
+    monkeypatch.setattr(one_clip, "own_gpu", lambda device: order.append(device))
+    monkeypatch.setattr(one_clip, "build", lambda config, key: order.append(key) or build(config, key))
+    open_clip(config)
+    assert order == ["dataset", "cpu", "model"]
 
 
 def test_a_map_of_ones_keeps_the_whole_clip(one):

@@ -1,6 +1,8 @@
 """The dry run says what a run then does, and writes nothing."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +11,10 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from vxbench.explainers.base import Passes
+from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.runner import job, pace, plan
-from vxbench.runner.config import build, conf_dir
-from vxbench.runner.pace import Pace
+from vxbench.runner.config import build, conf_dir, options
+from vxbench.runner.pace import Pace, Part
 from vxbench.runner.planned import Planned, Planner, asked_for
 from vxbench.runner.preflight import jobs
 
@@ -151,10 +154,10 @@ def test_everything_missing_is_said_once(empty, capsys):
 def test_without_data_the_profile_says_how_many_clips(empty, capsys):
     run("--paper=step", "--table=1", "--profile=paper")
     out = capsys.readouterr().out
-    assert "~910" in out
+    assert "~120" in out
     assert "~100" in out
-    assert "clips    ~2,220, of which 0 are done" in out
-    assert "calls    ~2,220 forward and 0 backward are left" in out
+    assert "clips    ~640, of which 0 are done" in out
+    assert "calls    ~640 forward and 0 backward are left" in out
 
 
 def test_nothing_is_written(empty, tmp_path, capsys):
@@ -288,9 +291,40 @@ def test_a_backward_pass_has_its_forward_pass():
     assert Pace(forward=2, both=5).seconds(Passes(10, 4)) == 6 * 2 + 4 * 5
 
 
+def test_what_was_timed_by_itself_does_not_count_as_passes_too():
+    """One part of 3 passes there and back and 1 there, on 5 clips, and one that was not timed."""
+    known, unknown = Part("fep", 5, Passes(4, 3) * 5), Part("slow metric", 5, Passes(2) * 5)
+    pace = Pace(forward=2, both=5, parts={"fep": 100.0}, start=7.0)
+    assert pace.seconds(Passes(1 + 6 * 5, 3 * 5), [known, unknown]) == 7 + 5 * 100 + (1 + 2 * 5) * 2
+
+
+def test_parts_are_the_methods_that_iterate_and_the_metrics_that_run_none(at):
+    asked = [*at, "model=r2plus1d"]
+    [fep] = planned(*asked, "explainer=fep")
+    assert {type(thing).__name__ for thing in fep.things.values()} >= {"FEP", "Faithfulness", "DeletionCurve"}
+    assert [part.clips for part in fep.parts] == [8] * len(fep.parts)
+    asked_for_class = Passes(forward=8)  # F-EP explains the predicted class
+    assert sum((part.passes for part in fep.parts), asked_for_class) == fep.passes
+    [gradients] = planned(*asked, "explainer=gradients")
+    assert set(gradients.things) == set(fep.things) - {fep.parts[0].key}
+    [timed] = planned(*asked, "explainer=fep", "metric=time", "metric.time.warmup=2")
+    [own, again] = timed.parts
+    assert (own.clips, again.clips) == (8, 8 + 2)  # the metric runs the method again, and warms up
+    [ratio] = planned(*asked, "explainer=random", "metric=step_ratio")
+    [part] = ratio.parts
+    assert (type(ratio.things[part.key]).__name__, part.clips) == ("EP3D", 8)
+
+
+def test_a_finished_cell_has_no_parts(at, monkeypatch):
+    asked = [*at, "model=r2plus1d", "explainer=fep", "profile.iterations=1", "metric=topk"]
+    computed(monkeypatch, *asked)
+    [after] = planned(*asked)
+    assert (after.parts, after.things, after.network) == ([], {}, "")
+
+
 def test_every_network_is_timed_once(at, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(plan, "measure", lambda config: timed.append(config.model.key) or Pace(3600, 3600))
+    monkeypatch.setattr(plan, "measure", lambda config, *_: timed.append(config.model.key) or Pace(3600, 3600))
     asked = ["model=r2plus1d,tsm", "explainer=random,centre", "metric=topk"]
     assert plan.main(["--paper=fep", "--table=1", *at, *asked]) == 0
     assert sorted(timed) == ["r2plus1d", "tsm"]
@@ -308,7 +342,7 @@ class Toy(nn.Module):
         if len(clip) > self.fits:
             raise torch.OutOfMemoryError("too many clips")
         self.sizes.append(len(clip))
-        return clip.mean(dim=(2, 3, 4))
+        return clip.mean(dim=(2, 3, 4)).repeat(1, 4)
 
 
 @pytest.fixture
@@ -318,9 +352,9 @@ def toy(monkeypatch):
     return toy
 
 
-def composed():
+def composed(*overrides):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("run", ["runner.chunk=8"])
+        return compose("run", ["runner.chunk=8", *overrides])
 
 
 def test_a_batch_that_does_not_fit_is_halved(toy):
@@ -340,6 +374,76 @@ def test_a_clip_that_does_not_fit_is_said(toy, at, capsys):
     toy.fits = 0
     assert plan.main(["--paper=fep", "--table=1", *at, "model=tsm", "explainer=random"]) == 1
     assert items(capsys.readouterr().out) == ["tsm cannot be timed: too many clips"]
+
+
+class Clock:
+    """Goes one second on whenever it is asked."""
+
+    def __init__(self):
+        self.seconds = 0
+
+    def __call__(self, device):
+        self.seconds += 1
+        return self.seconds
+
+
+def test_a_method_s_time_is_that_of_its_areas_and_iterations(toy, monkeypatch):
+    """2 clips at once. The clock is asked at the beginning and in each iteration, so the beginning takes nothing."""
+    toy.fits = 8
+    monkeypatch.setattr(pace, "now", Clock())
+    method = build(composed("explainer=step", "explainer.areas=[0.1,0.2,0.3]", "explainer.iterations=40"), "explainer")
+    before = dict(vars(method))
+    assert pace._method(toy, composed(), method, 2) == 40 * 1 * 3 / 2
+    assert toy.sizes == [2] * pace.ITERATIONS
+    assert vars(method) == before  # what the plan was made with
+
+
+def test_the_beginning_of_a_method_counts_once_an_area(toy, monkeypatch):
+    toy.fits = 8
+    clock = Clock()
+    monkeypatch.setattr(pace, "now", clock)
+    method = build(composed("explainer=ep3d", "explainer.iterations=4"), "explainer")
+    plain = pace._method(toy, composed(), method, 1)
+    original = Pyramid.__init__
+
+    def slow(self, *arguments, **settings):
+        clock.seconds += 10
+        original(self, *arguments, **settings)
+
+    monkeypatch.setattr(Pyramid, "__init__", slow)
+    assert pace._method(toy, composed(), method, 1) == plain + 10
+
+
+@pytest.mark.parametrize("name", options("metric"))
+def test_every_metric_that_runs_no_method_can_be_timed(toy, name):
+    toy.fits = 8
+    config = composed(f"metric={name}")
+    metrics = [build(config, f"metric.{key}") for key in config.metric]
+    for metric in metrics:
+        if not metric.calibration and not hasattr(metric, "explainer"):
+            assert pace._metric(toy, config, metric, 2) > 0
+
+
+def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy):
+    class Loads:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def load(self, dataset, refs):
+            self.loaded = len(refs)
+            time.sleep(0.2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "DecodePool", Loads)
+        data = SimpleNamespace(clips=[None] * 20)
+        assert pace.measure(composed(), {}, data).start >= 0.2
+    assert pace.measure(composed()).start < 0.2  # nothing is decoded; the toy is built at once
 
 
 def test_a_real_network_is_timed(empty):

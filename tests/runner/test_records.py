@@ -7,9 +7,11 @@ import pytest
 
 from vxbench.errors import UserError
 from vxbench.report import Profile
+from vxbench.report.published import tables
+from vxbench.runner.config import options
 from vxbench.runner.index import write_index
 from vxbench.runner.outcome import Outcome
-from vxbench.runner.records import new_record, read_record, read_records, write_record
+from vxbench.runner.records import Record, new_record, read_record, read_records, record_name, write_record
 from vxbench.runner.reference import collect, provenance_of
 from vxbench.runner.store import Store, failure, frame
 
@@ -33,8 +35,8 @@ def stored(results, explainer: str, value: float, metric: str = "s_pt", dataset:
     return Outcome("r3d", dataset, explainer, cell, clips=2)
 
 
-def record_of(results, *outcomes, key="aosa_4", rows=None, profile=PROFILE):
-    return new_record(key, profile, list(outcomes), results, rows or {})
+def record_of(results, *outcomes, key="aosa_4", rows=None, profile=PROFILE, selected=False):
+    return new_record(key, profile, list(outcomes), results, rows or {}, selected)
 
 
 def entry(record, row):
@@ -43,7 +45,7 @@ def entry(record, row):
 
 def test_a_record_read_again_is_the_record(results):
     lost = Outcome("r3d", "ucf101_24", "gradcam", status="failed", message="no weights")
-    record = record_of(results, stored(results, "osa", 0.5), lost)
+    record = replace(record_of(results, stored(results, "osa", 0.5), lost), taus=["0.50 [0.10, 0.90]", "–"])
     again = read_record(write_record(record))
     assert again == record
     assert entry(again, "osa").estimate.mean == 0.5
@@ -57,16 +59,21 @@ def test_a_row_of_another_name_takes_its_explainers_cell(results):
     assert record.row(Outcome("r3d", "ucf101", "aosa_approx_cond")) == "aosa_approx_cond"
 
 
-def test_what_was_left_out_is_no_cell(results):
-    out = Outcome("tsm", "ucf101_24", "osa", status="left_out", message="not listed")
-    assert record_of(results, stored(results, "osa", 1.0), out).outcomes[-1].model == "r3d"
-
-
 def test_protocols_do_not_overwrite_one_another(results):
     described = record_of(results, stored(results, "osa", 1.0))
     released = record_of(results, profile=replace(PROFILE, protocol="released"))
     assert write_record(described) != write_record(released)
     assert [record.name for record in read_records(results)] == ["aosa_4", "aosa_4_released"]
+
+
+def test_selected_shares_do_not_overwrite_the_papers(results):
+    names = [record_name("fep_1", protocol, selected) for protocol in ("described", "released") for selected in (0, 1)]
+    assert names == ["fep_1", "fep_1_selected", "fep_1_released", "fep_1_released_selected"]
+    write_record(record_of(results, key="fep_1"))
+    write_record(record_of(results, key="fep_1", selected=True, profile=replace(PROFILE, protocol="released")))
+    plain, other = read_records(results)
+    assert (plain.name, plain.variants) == ("fep_1", [])
+    assert (other.name, other.variants) == ("fep_1_released_selected", ["released", "selected"])
 
 
 def test_records_come_in_the_order_of_the_papers(results):
@@ -87,10 +94,19 @@ def test_the_index_lists_every_table_with_its_profile_and_failures(results):
     lost = Outcome("r3d", "ucf101_24", "gradcam", status="failed", message="no weights")
     write_record(record_of(results, stored(results, "osa", 0.5), lost))
     write_record(record_of(results, key="step_3", profile=replace(PROFILE, protocol="released")))
-    lines = write_index(results).read_text().splitlines()
+    lines = write_index(results / "tables", read_records(results)).read_text().splitlines()
     [step, aosa] = [line.split(" | ") for line in lines if line.startswith("| [")]
     assert ("(step_3_released.md)" in step[0], step[2]) == (True, "mini, released")
     assert ("(aosa_4.md)" in aosa[0], *aosa[3:5]) == (True, "2", "1")
+
+
+def test_the_index_is_written_from_records_alone(results, monkeypatch):
+    """Of tables of thousands of clips: no cell is read, no bootstrap drawn again."""
+    record = replace(record_of(results, stored(results, "osa", 0.5)), taus=["0.71 [0.43, 0.90]", "–"])
+    write_record(record)
+    monkeypatch.setattr(Record, "cells", lambda record: pytest.fail("the cells are read"))
+    [line] = write_index(results / "tables", read_records(results)).read_text().splitlines()[-1:]
+    assert line.split(" | ")[3:6] == ["1", "", "0.71 [0.43, 0.90], –"]
 
 
 def test_a_reference_needs_every_table_and_figure(results):
@@ -100,9 +116,31 @@ def test_a_reference_needs_every_table_and_figure(results):
     assert "aosa_4," not in str(found.value).split("aosa_7")[0]
 
 
+def test_a_reference_has_the_plain_tables_and_an_index_of_just_these(results):
+    for key in tables():
+        write_record(record_of(results, key=key))
+        (results / "tables" / f"{key}.md").write_text(key)
+    write_record(record_of(results, key="fep_1", selected=True))
+    write_record(record_of(results, key="step_3", profile=replace(PROFILE, protocol="released")))
+    (results / "tables" / "fep_1_selected.md").write_text("of other shares")
+    write_index(results / "tables", read_records(results))
+    (results / "figures").mkdir()
+    for key in options("figure"):
+        (results / "figures" / f"{key}.png").write_bytes(b"")
+    wrote = collect(results, "mini")
+    folder = results / "reference" / "mini" / "tables"
+    assert {path.name for path in folder.iterdir()} == {"index.md", *(f"{key}.md" for key in tables())}
+    listed = [line.split(".md)")[0].split("(")[-1] for line in (folder / "index.md").read_text().splitlines()[8:]]
+    assert listed == tables()
+    assert {folder / "index.md", folder / "fep_1.md", folder.parent / "provenance.json"} <= set(wrote)
+
+
 def test_provenance_sums_what_the_cells_say(results):
-    found = provenance_of(record_of(results, stored(results, "osa", 0.5), stored(results, "step", 0.7)))
-    assert found["seconds"] == 5.0
+    record = record_of(results, stored(results, "osa", 0.5), stored(results, "step", 0.7))
+    cut_off = json.loads(record.store(record.outcomes[0]).read_note("provenance.json"))[0] | {"run": "2"}
+    record.store(record.outcomes[0]).record_run(cut_off | {"seconds": None})
+    found = provenance_of(record)
+    assert (found["seconds_of_finished_runs"], found["unfinished_runs"]) == (5.0, 1)
     assert (found["commit"], found["weights"]) == (["c"], ["w"])
     assert len(found["cells"]) == 2
     assert json.dumps(found)

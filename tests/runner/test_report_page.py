@@ -7,15 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from run_process import ROOT
 
 from vxbench.errors import UserError
 from vxbench.report import Profile
+from vxbench.report.figures import save
 from vxbench.runner import report_page
 from vxbench.runner.config import options
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.records import new_record, write_record
-from vxbench.runner.report_page import beyond, caption, galleries, make_report, page_table
+from vxbench.runner.report_page import beyond, caption, figures, galleries, make_report, page_table
 from vxbench.runner.store import Picture, Store, failure, frame
 
 CLIPS = ("a/clip <1>", "b/clip 2")
@@ -103,6 +105,21 @@ def test_cells_carry_what_their_stores_say(record):
     assert (gradcam.id, gradcam.status, gradcam.message, gradcam.runs) == ("", "failed", "out of luck", ())
 
 
+def test_the_rows_of_a_cell_are_read_once(record, monkeypatch):
+    read, rows = [], Store.rows
+    monkeypatch.setattr(Store, "rows", lambda self: read.append(self.folder.name) or rows(self))
+    page_table(record)
+    assert sorted(read) == [outcome.cell for outcome in record.outcomes if outcome.cell]
+
+
+def test_the_page_is_made_without_torch():
+    code = "import sys, vxbench.runner.report_page; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 def test_a_row_that_is_an_explainer_of_another_name_keeps_its_maps(results):
     outcome = fill(results, "ep3d_evenly", [line(CLIPS[0], "dc", 1.0)], [picture(CLIPS[0], 0.5)])
     record = write(results, [outcome], rows={"ep3d": "ep3d_evenly"})
@@ -129,12 +146,28 @@ def test_both_protocols_of_a_table_stand_side_by_side(results, record):
 
 def test_the_papers_figures_that_were_made_are_embedded_with_their_captions(results, record):
     key = options("figure")[0]
-    (results / "figures").mkdir()
-    (results / "figures" / f"{key}.png").write_bytes(b"\x89PNG")
+    draw(results, key, {"profile": "smoke", "made": "2026-01-01"})
     (results / "figures" / "fep_1_r2plus1d_ucf101_24.png").write_bytes(b"the maps, which the gallery shows")
     text = make_report(results).read_text()
     assert text.count("data:image/png;base64,") == 1
     assert f'id="figure-{key}"' in text
+    assert f"{caption(key)} Profile smoke; made 2026-01-01.</figcaption>" in text
+
+
+def draw(results, key, facts):
+    figure = Figure(figsize=(1, 1))
+    save(figure, results / "figures" / key, facts)
+
+
+def test_a_figure_of_another_profile_than_the_tables_says_so(results, record):
+    draw(results, "fep_2", {"profile": "paper"})
+    draw(results, "fep_3", None)
+    found = {figure.key: figure.caption for figure in figures(results, {"smoke", "mini"})}
+    assert found["fep_2"].endswith(" Profile paper, unlike the tables on this page (mini, smoke).")
+    assert found["fep_3"].endswith(" Its file does not say of which profile it is.")
+    (results / "figures" / "fep_2.png").write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"fep_2\.png is no picture; make it again: python scripts/figure\.py fep_2"):
+        make_report(results)
 
 
 def test_a_caption_is_the_first_line_of_the_module_that_draws():

@@ -38,7 +38,7 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
     done = runner("-m", "explainer=fep", "explainer.r_l=0.9,0.1", "explainer.iterations=1", "dataset.per_class=1")
     assert done.returncode == 1
     assert "8 of 8 clips computed" in done.stdout
-    assert "2 cells, 8 clips computed, 0 clips failed, 1 cells failed" in done.stdout
+    assert "2 cells, 8 clips computed, 0 clips failed, 1 cell failed" in done.stdout
     assert done.stdout.count("explainer.r_l + r_h = 0.9 + 0.2 = 1.1 is outside [0, 1]") == 2
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -79,6 +79,29 @@ def test_a_pair_without_weights_is_one_line_that_says_what_to_give(runner):
     done = runner("explainer=gradients", "model=tsm", "dataset=ucf101")
     assert done.returncode == 1
     assert "tsm has no weights for the classes of ucf101 (known: ucf101_24)" in done.stdout
+
+
+def test_a_failed_variant_of_a_model_keeps_its_place_and_its_reason_in_the_table(runner):
+    table = ("-m", "+table=aosa_1", "profile=smoke", "model=r2plus1d_50", "explainer=random")
+    done = runner(*table, "model.checkpoint=nowhere.pth")
+    assert done.returncode == 1
+    assert "1 cell, 0 clips computed, 0 clips failed, 1 cell failed" in done.stdout
+    said = (runner.results / "tables" / "aosa_1.md").read_text()
+    assert "random map on R(2+1)D: failed (checkpoint nowhere.pth does not exist" in said
+    assert "given: model=r2plus1d_50 explainer=random model.checkpoint=nowhere.pth" in said
+
+
+def test_a_command_without_a_place_in_its_table_is_one_line_and_leaves_the_table(runner):
+    kept = runner.results / "tables" / "aosa_6.md"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("what an earlier run made")
+    done = runner("-m", "+table=aosa_6", "model=r3d", "dataset=kinetics400", "explainer=random")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: aosa_6: no combination of the command belongs to the table (table.only says which do); nothing is made"
+    ]
+    assert [path.name for path in kept.parent.iterdir()] == ["aosa_6.md"]
+    assert kept.read_text() == "what an earlier run made"
 
 
 def test_an_explainer_without_meaning_for_a_model_is_a_result(runner):

@@ -27,7 +27,7 @@ def sharded(tmp_path_factory, mini_data):
     processes = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
     done = runner(*processes, *CELL, "shard.count=3", "shard.index=range(0,3)")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 cells, 8 clips computed, 0 clips failed, 0 cells failed" in done.stdout
+    assert "1 cell, 8 clips computed, 0 clips failed, 0 cells failed" in done.stdout
     return runner
 
 

@@ -4,14 +4,16 @@ import pandas as pd
 import pytest
 from finished_cells import cell, row
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from vxbench.errors import UserError
 from vxbench.report.statistics import estimate
 from vxbench.runner.config import conf_dir
 from vxbench.runner.figures import fep_5
 from vxbench.runner.outcome import Outcome
+from vxbench.runner.select import composed
 from vxbench.runner.store import Store, frame
-from vxbench.runner.sweep import finish, grids, one_sided, read_grids
+from vxbench.runner.sweep import finish, grids, one_sided, read_grid, read_grids
 
 
 def config_of(results, *overrides):
@@ -32,8 +34,8 @@ def outcomes(tmp_path):
 def test_a_csv_has_the_mean_and_interval_of_every_cell(tmp_path, outcomes):
     paths = finish(config_of(tmp_path), outcomes)
     assert [path.name for path in paths] == [
-        "fep_bands_r2plus1d_ucf101_24.csv",
-        "fep_bands_tsm_ucf101_24.csv",
+        "fep_bands_mini_r2plus1d_ucf101_24.csv",
+        "fep_bands_mini_tsm_ucf101_24.csv",
         "fep_5.png",
         "fep_5.pdf",
     ]
@@ -92,3 +94,97 @@ def test_the_figure_names_what_the_sweep_has_not_measured(tmp_path, outcomes):
     finish(config_of(tmp_path), outcomes)
     with pytest.raises(UserError, match=r"figure.metric = dc is not in the sweep .* which has area_above_tau, stc"):
         fep_5.make(config_of(tmp_path, "figure.metric=dc"))
+
+
+def means(path):
+    grid = read_grid(path)
+    grid = grid[grid.metric == "stc"]
+    return dict(zip(zip(grid.r_l, grid.r_h, strict=True), grid["mean"], strict=True))
+
+
+def test_a_second_sweep_adds_to_the_lines_of_the_same_settings(tmp_path, outcomes, capsys):
+    path, *_ = finish(config_of(tmp_path), outcomes)
+    again = [cell(tmp_path, "e", 0.1 + 0.2, 0.1, [1.0, 1.0, 1.0]), cell(tmp_path, "f", 0.9, 0.0, [2.0, 2.0, 2.0])]
+    assert finish(config_of(tmp_path), again)[0] == path
+    # 0.1 + 0.2 is the share 0.3 but for rounding, so "e" takes the place of "c".
+    assert means(path) == {(0.3, 0.0): 20, (0.1 + 0.2, 0.1): 1, (0.5, 0.0): 40, (0.9, 0.0): 2}
+    assert "other settings" not in capsys.readouterr().out
+    assert set(read_grid(path).weights) == {"12345678e1"}  # a digest that a reader of CSVs takes for a number
+
+
+def test_lines_of_other_settings_give_place_and_other_profiles_stay(tmp_path, outcomes, capsys):
+    path, *_ = finish(config_of(tmp_path), outcomes)
+    kept = path.read_bytes()
+    other = [cell(tmp_path, "g", 0.9, 0.0, [2.0, 2.0, 2.0], iterations=10)]
+    finish(config_of(tmp_path, "profile=smoke"), other)
+    assert path.read_bytes() == kept
+    finish(config_of(tmp_path), other)
+    assert means(path) == {(0.9, 0.0): 2}
+    assert f"{path}: 6 lines of other settings are dropped" in capsys.readouterr().out
+
+
+def test_a_line_says_how_its_cell_was_made(tmp_path):
+    path, *_ = finish(config_of(tmp_path), [cell(tmp_path, "a", 0.5, 0.0, [1.0, 2.0], seed=3, iterations=7)])
+    line = read_grid(path).iloc[0]
+    assert (line.seed, line.iterations, line.target, line.weights) == (3, 7, "predicted", "12345678e1")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"seed": 1}, r"cells a and b are of one grid .* differ in seed; .* in explainer.r_l, explainer.r_h alone"),
+        ({"iterations": 10}, "differ in explainer.iterations;"),
+        ({"metric": {"stc": {"tau": 0.6}}}, "differ in metric.stc.tau;"),
+    ],
+)
+@pytest.mark.parametrize("r_l", [0.3, 0.5])  # the same point twice, and two points
+def test_cells_that_differ_in_more_than_the_swept_keys_are_refused(tmp_path, more, words, r_l):
+    cells = [cell(tmp_path, "a", 0.3, 0.0, [1.0, 2.0]), cell(tmp_path, "b", r_l, 0.0, [3.0, 4.0], **more)]
+    with pytest.raises(UserError, match=words):
+        grids(config_of(tmp_path), cells)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.3, 0), (0.1 + 0.2, 0.0)])
+def test_one_point_in_two_ways_of_writing_it_is_refused(tmp_path, low, high):
+    cells = [cell(tmp_path, "a", 0.3, 0.0, [1.0, 2.0]), cell(tmp_path, "b", low, high, [3.0, 4.0])]
+    with pytest.raises(UserError, match=r"cells a and b .* differ in explainer.r_[lh]; .* one value of each once"):
+        grids(config_of(tmp_path), cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "cannot be read"), ("metric,mean\nstc,5\n", "has no column iterations")]
+)
+def test_a_csv_that_is_no_grid_is_one_line(tmp_path, outcomes, text, words):
+    path, *_ = finish(config_of(tmp_path), outcomes)
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"fep_bands_mini_r2plus1d_ucf101_24.csv {words}"):
+        finish(config_of(tmp_path), outcomes)
+
+
+def test_the_foot_says_how_the_cells_were_made_a_range_if_they_differ(tmp_path, outcomes):
+    config = config_of(tmp_path)
+    finish(config, outcomes)
+    assert foot(config)[1] == "80 iterations, seed 0, explained class: predicted"
+    other = {"iterations": 10, "seed": 2, "target": "label"}
+    finish(config, [cell(tmp_path, "g", 0.9, 0.0, [2.0, 2.0, 2.0], model="tsm", **other)])
+    assert foot(config)[1] == "10 to 80 iterations, seed 0 to 2, explained class: label, predicted"
+
+
+def foot(config):
+    found = read_grids(config.paths.results, "fep_bands", "mini")
+    return fep_5.foot_of(config, [fep_5.panel_of(pair, grid, "stc") for pair, grid in found.items()])
+
+
+@pytest.mark.parametrize("profile", ["mini", "paper"])
+@pytest.mark.parametrize("model", ["r2plus1d", "tsm"])
+def test_the_sweeps_explain_as_the_table_does(profile, model):
+    """But for the shares: masks, areas, iterations, class explained."""
+
+    def explained(*group):
+        config = composed([*group, "explainer=fep", f"model={model}", f"profile={profile}"])
+        return {**OmegaConf.to_container(config.explainer, resolve=True), "r_l": None, "r_h": None}, config.target
+
+    table = explained("+table=fep_1")
+    assert table[0]["step"] == composed([f"profile={profile}"]).scale.fep.step
+    assert explained("+sweep=fep_bands") == table
+    assert explained("+sweep=fep_select") == table

@@ -1,27 +1,28 @@
-"""Rows of one column compared clip by clip, by a paired bootstrap: differences, ratios, the rank correlation.
+"""Rows of one column compared clip by clip: differences, ratios, the rank correlation.
 
 A sample is a row's clips in a column: a DataFrame with the clips as its index and the columns value, weight and group,
-no value NaN. Two rows are compared on the clips they have in common, resampled alike for both.
+no value NaN. Two rows are compared on the clips they have in common. Intervals are those of a paired bootstrap: the
+clips are resampled alike for all rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from vxbench.report.significance import holm, sign_exchange, two_sided
 from vxbench.report.statistics import (
     LEVEL,
     TIED,
     Estimate,
-    holm,
     kendall_tau,
     kendall_taus,
     means,
     percentiles,
     resampled_means,
-    two_sided,
+    shares,
 )
 
 
@@ -29,7 +30,8 @@ from vxbench.report.statistics import (
 class Pair:
     """Two rows of a column: the mean of a minus the mean of b over their common clips.
 
-    p: of no difference, two-sided. p_holm: the same, corrected for the number of pairs of the column.
+    p: of no difference, two-sided: the larger of the paired bootstrap's and of that of Fisher's randomisation test,
+    which keeps few clips from being too sure. p_holm: the same, corrected for the number of pairs of the column.
     """
 
     column: int
@@ -79,20 +81,24 @@ def _differences(samples: Mapping[str, pd.DataFrame]) -> dict[tuple[str, str], t
             continue
         rows = list(dict.fromkeys(row for two in wanted for row in two))
         arrays = _aligned([samples[row].loc[list(clips)] for row in rows])
-        measured, resampled = means(*arrays), resampled_means(*arrays)
-        for a, b in wanted:
-            two = [rows.index(a), rows.index(b)]
-            found[a, b] = _difference(arrays[0][:, two], measured[two], resampled[:, two])
+        a, b = ([rows.index(two[end]) for two in wanted] for end in (0, 1))
+        found |= zip(wanted, _compared(*arrays, a, b), strict=True)
     return found
 
 
-def _difference(values: np.ndarray, measured: np.ndarray, resampled: np.ndarray) -> tuple[Estimate, float]:
-    """values: (n, 2). measured: (2,) means. resampled: (R, 2) means."""
-    tied = TIED * np.abs(values).max()
-    differing = int((np.abs(values[:, 0] - values[:, 1]) > tied).sum())
-    drawn = resampled[:, 0] - resampled[:, 1]
-    difference = Estimate(float(measured[0] - measured[1]), *percentiles(drawn), len(values))
-    return difference, two_sided(drawn, differing, tied)
+def _compared(
+    values: np.ndarray, weights: np.ndarray, groups: np.ndarray, a: list[int], b: list[int]
+) -> Iterator[tuple[Estimate, float]]:
+    """The difference and p of each two columns a[i] and b[i]; no value is NaN. Other arguments as in `means`."""
+    measured, resampled = means(values, weights, groups), resampled_means(values, weights, groups)
+    largest = np.abs(values).max(axis=0)
+    tied = TIED * np.maximum(largest[a], largest[b])
+    parts = values * shares(weights, groups)
+    exchanged = sign_exchange(parts[:, a] - parts[:, b], tied)
+    for i, (first, second) in enumerate(zip(a, b, strict=True)):
+        drawn = resampled[:, first] - resampled[:, second]
+        difference = Estimate(float(measured[first] - measured[second]), *percentiles(drawn), len(values))
+        yield difference, max(two_sided(drawn, tied[i]), float(exchanged[i]))
 
 
 def ratio(sample: pd.DataFrame, reference: pd.DataFrame) -> Estimate | None:

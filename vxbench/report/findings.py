@@ -2,8 +2,9 @@
 
 from vxbench.report.orders import Orders, orders
 from vxbench.report.published import Value
-from vxbench.report.render.text import interval, number, span
-from vxbench.report.statistics import LEVEL, least_p
+from vxbench.report.render.text import counted, interval, number, span
+from vxbench.report.significance import least_p
+from vxbench.report.statistics import LEVEL
 from vxbench.report.table import Column, Entry, Table
 
 NAMED = 3  # reversed orders named in a line before it says how many more
@@ -55,7 +56,7 @@ def _nobody(table: Table, index: int) -> str:
     clips = max(pair.difference.n for pair in pairs)
     if least_p(clips) * len(pairs) < 1 - LEVEL:
         return "None is ahead of another."
-    return f"No telling: {clips} clip{'s' * (clips > 1)} cannot decide {len(pairs)} pair{'s' * (len(pairs) > 1)}."
+    return f"No telling: {counted(clips, 'clip')} cannot decide {counted(len(pairs), 'pair')}."
 
 
 def printed_orders(table: Table) -> list[str]:

@@ -5,7 +5,7 @@ from collections import Counter
 from vxbench.report.cells import CellResult, Profile
 from vxbench.report.findings import either_assignment, printed_orders, real_differences
 from vxbench.report.published import Blank, display_names, doubts
-from vxbench.report.render.text import doubt
+from vxbench.report.render.text import counted, doubt
 from vxbench.report.statistics import LEVEL, MIN_RANKED, RESAMPLES, SEED
 from vxbench.report.table import STATES, Column, Entry, Row, Table
 
@@ -33,7 +33,8 @@ STC_NORMS = {
 }
 PROTOCOLS = {
     "described": "scored as the papers describe it",
-    "released": "scored as the authors' released code does it, its defects included",
+    "released": "boxes and pointing games as STEP's authors' evaluation code has them, defects included; other metrics "
+    "do not depend on it",
 }
 
 
@@ -42,7 +43,7 @@ def notes(table: Table, cells: list[CellResult], strangers: list[CellResult]) ->
     ran = [cell for cell in cells if cell.ran]
     sections = [
         ("How to read it", _reading(table)),
-        (f"Differences that are real (paired bootstrap, {LEVEL:.0%})", real_differences(table)),
+        (f"Differences that are real (p < {1 - LEVEL:.2g}, corrected)", real_differences(table)),
         ("The paper's orders", printed_orders(table)),
         ("Either assignment of the two rows in doubt", either_assignment(table)),
         ("Clips", _clips(table, ran)),
@@ -99,10 +100,12 @@ def _comparing(table: Table) -> list[str]:
         "column is constant."
     )
     differences = (
-        "A difference of two rows is real where its paired bootstrap, over the clips common to both, gives "
-        f"p < {1 - LEVEL:.2g}, corrected for all pairs of the column (Holm); p is at least 2^(1−k) for k clips that "
-        "differ. A printed order is confirmed or reversed where such a difference says so, else undecided. All pairs: "
-        "the file that ends in _pairs.csv."
+        f"A difference of two rows is real where p < {1 - LEVEL:.2g}, corrected for all pairs of the column (Holm). "
+        "Over the clips common to both, p is the larger of the paired bootstrap's and of that of Fisher's "
+        "randomisation test, which exchanges the two rows' values clip by clip: in all 2^k ways for k clips that "
+        f"differ, or in {RESAMPLES:,} drawn ones where these are fewer. So p is at least 2^(1−k). Rows are numbered "
+        "from the best mean on, equal ones in the order of the table. A printed order is confirmed or reversed where "
+        "a real difference says so, else undecided. All pairs: the file that ends in _pairs.csv."
     )
     return [ranking, differences] if table.pairs else [ranking]
 
@@ -154,7 +157,7 @@ def _count_line(dataset: str, there: list[CellResult], failed: list[tuple[str, s
     kinds = Counter(kind for kind, _ in {(reason.split(":")[0], clip) for _, clip, reason in failed})
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds))
     lost = f"{len({clip for _, clip, _ in failed})} failed: {counts}" if failed else "none failed"
-    return f"{dataset}: {len(clips)} clips in {len(there)} cells; {lost}."
+    return f"{dataset}: {counted(len(clips), 'clip')} in {counted(len(there), 'cell')}; {lost}."
 
 
 def _where(cells: list[CellResult], there: list[CellResult]) -> str:
@@ -176,8 +179,8 @@ def _skipped(ran: list[CellResult]) -> list[str]:
     for (dataset, metric, reason), found in sorted(groups.items(), key=lambda item: item[0]):
         cells = list({id(cell): cell for _, cell in found}.values())
         there = [cell for cell in ran if cell.dataset == dataset]
-        clips = len({clip for clip, _ in found})
-        lines.append(f"{metric}: {clips} clip{'s' * (clips > 1)} skipped, {reason} ({_where(cells, there)})")
+        clips = counted(len({clip for clip, _ in found}), "clip")
+        lines.append(f"{metric}: {clips} skipped, {reason} ({_where(cells, there)})")
     return lines
 
 
@@ -187,7 +190,7 @@ def _degenerate(table: Table) -> list[str]:
         for column, entry in zip(table.columns, table.entries[row.key], strict=True):
             if entry.degenerate:
                 where, maps = _place(table, row, column), entry.estimate.n + entry.estimate.skipped
-                lines.setdefault(where, f"{where}: {entry.degenerate} of {maps} maps constant")
+                lines.setdefault(where, f"{where}: {entry.degenerate} of {counted(maps, 'map')} constant")
     return list(lines.values())
 
 

@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals over clips, rank correlation, and tests of many differences at once."""
+"""Means over clips with bootstrap intervals, and rank correlation."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +10,7 @@ LEVEL = 0.95
 SEED = 0
 MIN_RANKED = 3  # rows; fewer say nothing about a ranking
 TIED = 1e-12  # two means are equal where they differ by less than this share of the largest: rounding of sums
-_DRAWS_AT_ONCE = 4_000_000  # bounds memory to some 64 MB
+DRAWS_AT_ONCE = 4_000_000  # bounds memory to some 64 MB
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def resampled_means(
     resample that holds no clip of a column has NaN there.
     """
     counts = _counts(len(values), resamples, seed)
-    block = max(1, _DRAWS_AT_ONCE // len(values))
+    block = max(1, DRAWS_AT_ONCE // len(values))
     starts = range(0, resamples, block)
     return np.concatenate([_means(counts[i : i + block].astype(float), values, weights, groups) for i in starts])
 
@@ -80,7 +80,7 @@ def _counts(n: int, resamples: int, seed: int) -> np.ndarray:
     """(R, n) how often each clip is drawn; the same array for every column with as many clips."""
     generator = np.random.default_rng(seed)
     counts = np.empty((resamples, n), np.min_scalar_type(n))
-    block = max(1, _DRAWS_AT_ONCE // n)
+    block = max(1, DRAWS_AT_ONCE // n)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         drawn = generator.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
@@ -101,6 +101,18 @@ def _means(counts: np.ndarray, values: np.ndarray, weights: np.ndarray, groups: 
         total = total + _ratio(drawn @ (weighted * values)[there], mass, empty=0.0)
         found = found + (mass > 0)
     return _ratio(total, found, empty=np.nan)
+
+
+def shares(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n, m) what each clip's value counts in the mean of its column: means are sums of shares times values.
+
+    weights, groups: (n, m), as in `estimate`; weights above 0.
+    """
+    found = np.zeros_like(weights)
+    for group in np.unique(groups):
+        mine = weights * (groups == group)
+        found += _ratio(mine, mine.sum(axis=0), empty=0.0)
+    return found / found.sum(axis=0)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, empty: float) -> np.ndarray:
@@ -130,28 +142,3 @@ def _orders(columns: np.ndarray) -> np.ndarray:
     larger = columns[:, first] - columns[:, second]
     larger[np.abs(larger) <= TIED * np.nanmax(np.abs(columns), initial=0.0)] = 0.0
     return np.sign(larger)
-
-
-def two_sided(resampled: np.ndarray, differing: int, tied: float = 0.0) -> float:
-    """p that a difference is 0: twice the smaller share of (R,) resampled differences on the other side of 0.
-
-    The share counts the sample itself as one of R + 1 resamples (Davison and Hinkley 1997, section 4.4). A bootstrap
-    of few clips is too sure: p is not below `least_p`. differing: how many clips differ. tied: what counts as 0.
-    """
-    side = min(int((resampled <= tied).sum()), int((resampled >= -tied).sum()))
-    return float(min(1.0, max(least_p(differing), 2 * (1 + side) / (1 + len(resampled)))))
-
-
-def least_p(clips: int) -> float:
-    """The least two-sided p that so many paired clips can give when the signs of their differences are exchanged."""
-    return min(1.0, 2.0 ** (1 - clips))
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """p values corrected for their number: family-wise error by Holm's step-down procedure (Holm 1979)."""
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected

@@ -124,10 +124,11 @@ class Table:
 
     @property
     def title(self) -> str:
-        """Which table, which profile made it, and plainly where it may not be compared with the paper."""
+        """Which table, made by which profile and protocol, and plainly where it may not be compared with the paper."""
         profile = self.profile
+        protocol = "" if profile.protocol == "described" else f", protocol {profile.protocol}"
         warning = "" if profile.comparable else ", not comparable with the paper"
-        name = f"{self.layout.paper} {self.layout.printed_as}, profile {profile.name}"
+        name = f"{self.layout.paper} {self.layout.printed_as}, profile {profile.name}{protocol}"
         return f"{name}{warning}: {profile.title_line}"
 
     @property

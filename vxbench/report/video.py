@@ -17,6 +17,7 @@ from vxbench.report.figures.maps import COLOURS, OPACITY
 
 CODECS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qmin": "2", "qmax": "5"}}  # the first there is
 CLOCK = Fraction(1, 60000)  # seconds a tick of the videos written; MPEG-4 has no finer than 1/65535
+SQUARE = Fraction(1)
 BT601 = 6  # FFmpeg's number of the matrix from RGB to YUV
 PANEL = 256  # least height of a panel, pixels
 GAP, BAND, INK = 8, 28, (34, 34, 34)  # pixels between panels and of the band above them, and colour of its words
@@ -33,11 +34,12 @@ class Written:
     frames: int
 
 
-def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction) -> Written:
+def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction, aspect: Fraction = SQUARE) -> Written:
     """An MP4 of frames at their times, which must ascend: H.264, which browsers play; MPEG-4 where libx264 is absent.
 
-    rate: mean frames a second. Sides that are odd are made even by a copy of the last row or column, as the colours of
-    two by two pixels are stored together. The file is there whole or not at all.
+    rate: mean frames a second. aspect: width of a pixel as it is shown, in its heights. Sides that are odd are made
+    even by a copy of the last row or column, as the colours of two by two pixels are stored together. The file is there
+    whole or not at all.
 
     Raises:
         UserError: no frame.
@@ -50,7 +52,7 @@ def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction) -> Wr
     codec = next(name for name in CODECS if name in av.codecs_available)
     try:
         with av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
-            count = _encode(container, codec, frames, rate)
+            count = _encode(container, codec, frames, rate, aspect)
         if not count:
             raise UserError(f"{path.name}: no frame to write")
         os.replace(temporary, path)
@@ -59,7 +61,7 @@ def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction) -> Wr
     return Written(path, codec, count)
 
 
-def _encode(container, codec: str, frames: Iterable[Timed], rate: Fraction) -> int:
+def _encode(container, codec: str, frames: Iterable[Timed], rate: Fraction, aspect: Fraction) -> int:
     """The number of frames written."""
     import av
 
@@ -67,7 +69,7 @@ def _encode(container, codec: str, frames: Iterable[Timed], rate: Fraction) -> i
     for seconds, pixels in frames:
         pixels = _even(pixels)
         if stream is None:
-            stream, first = _stream(container, codec, pixels, rate), seconds
+            stream, first = _stream(container, codec, pixels, rate, aspect), seconds
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = round((seconds - first) / CLOCK), CLOCK
         container.mux(stream.encode(frame))
@@ -77,12 +79,26 @@ def _encode(container, codec: str, frames: Iterable[Timed], rate: Fraction) -> i
     return count
 
 
-def _stream(container, codec: str, pixels: np.ndarray, rate: Fraction):
+def _stream(container, codec: str, pixels: np.ndarray, rate: Fraction, aspect: Fraction):
     stream = container.add_stream(codec, rate=rate, options=CODECS[codec])
     stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
     stream.time_base = stream.codec_context.time_base = CLOCK
+    stream.codec_context.sample_aspect_ratio = aspect
     stream.codec_context.colorspace = BT601  # what from_ndarray's RGB becomes; players take large videos for BT.709
     return stream
+
+
+def pixel_aspect(path: Path) -> Fraction:
+    """Width of the pixels of a video as it is shown, in their heights; 1 of a folder of frames, and if nobody says."""
+    if path.is_dir():
+        return SQUARE
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        turned = next(container.decode(stream)).rotation % 180  # frames are turned upright, and their pixels with them
+        aspect = stream.sample_aspect_ratio or SQUARE
+    return 1 / aspect if turned else aspect
 
 
 def _even(pixels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import UserError
-from vxbench.runner.outcome import Outcome, join_shards, read_outcomes
+from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
 
 
 class Summary(Callback):
@@ -26,9 +26,7 @@ class Summary(Callback):
         Summary.failed = any(o.status == "failed" for o in read_outcomes(folder.parent, folder.name))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        outcomes = read_outcomes(Path(config.hydra.sweep.dir))
-        if config.shard.count > 1:
-            outcomes = join_shards(outcomes)
+        outcomes = read_cells(Path(config.hydra.sweep.dir), config.shard.count)
         failed = [outcome for outcome in outcomes if outcome.status == "failed"]
         Summary.failed = bool(failed)
         if key := OmegaConf.select(config, "table.key"):
@@ -43,17 +41,23 @@ class Summary(Callback):
             finish()
         except Exception as error:
             Summary.failed = True
+            rest = ""
             if not isinstance(error, UserError):
                 traceback.print_exc()
-            print(f"error: {key}: {error}; the cells are kept, run again for the rest", file=sys.stderr)
+                rest = "; the cells are kept, run again for the rest"
+            print(f"error: {key}: {error}{rest}", file=sys.stderr)
 
     def _print(self, outcomes: list[Outcome], failed: list[Outcome]) -> None:
-        run = [outcome for outcome in outcomes if outcome.status != "left_out"]
-        clips = sum(outcome.computed for outcome in run)
-        lost = sum(outcome.failed_clips for outcome in run)
-        print(f"{len(run)} cells, {clips} clips computed, {lost} clips failed, {len(failed)} cells failed")
+        clips = _many(sum(outcome.computed for outcome in outcomes), "clip")
+        lost = _many(sum(outcome.failed_clips for outcome in outcomes), "clip")
+        cells, broken = _many(len(outcomes), "cell"), _many(len(failed), "cell")
+        print(f"{cells}, {clips} computed, {lost} failed, {broken} failed")
         for outcome in failed:
             print(f"  {outcome.line()}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _table(config: DictConfig, outcomes: list[Outcome]) -> None:
@@ -65,5 +69,4 @@ def _table(config: DictConfig, outcomes: list[Outcome]) -> None:
 def _sweep(config: DictConfig, outcomes: list[Outcome]) -> None:
     from vxbench.runner.sweep import finish
 
-    run = [outcome for outcome in outcomes if outcome.status != "left_out"]
-    print("\n".join(f"wrote {path}" for path in finish(config, run)))
+    print("\n".join(f"wrote {path}" for path in finish(config, outcomes)))

@@ -9,7 +9,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vxbench.errors import UserError
@@ -29,16 +29,16 @@ def job(config: DictConfig) -> Outcome:
     folder = Path(hydra_config.runtime.output_dir)
     try:
         if reason := left_out(config, choices):
-            outcome = _unrun(choices, "left_out", reason)
+            outcome = _unrun(config, choices, "left_out", reason)
         else:
             outcome = run_cell(config, choices, live)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        outcome = _unrun(choices, "failed", first_line(error))
+        outcome = _unrun(config, choices, "failed", first_line(error))
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "traceback.txt").write_text(traceback.format_exc())
         reason = f"{type(error).__name__}: {first_line(error)} (see {folder / 'traceback.txt'})"
-        outcome = _unrun(choices, "failed", reason)
+        outcome = _unrun(config, choices, "failed", reason)
     outcome.write(folder)
     if outcome.status != "left_out":
         print(outcome.line(), flush=True)
@@ -71,8 +71,10 @@ def _one_line(error: Exception) -> str:
     return "; ".join(lines[:2]) if lines else type(error).__name__
 
 
-def _unrun(choices: dict[str, str], status: str, message: str) -> Outcome:
-    return Outcome(choices["model"], choices["dataset"], choices["explainer"], status=status, message=message)
+def _unrun(config: DictConfig, choices: dict[str, str], status: str, message: str) -> Outcome:
+    """Of the same names as a cell that ran: the model's key, under which it stands in tables."""
+    model = OmegaConf.select(config, "model.key") or choices["model"]
+    return Outcome(model, choices["dataset"], choices["explainer"], status=status, message=message)
 
 
 if __name__ == "__main__":

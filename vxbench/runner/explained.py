@@ -14,7 +14,16 @@ from vxbench.datasets.own_video import OwnClip, in_order
 from vxbench.report.figures.maps import frame_indices, overlay, scale
 from vxbench.report.figures.save import save_as
 from vxbench.report.figures.tiles import Block, Row, tiles_figure
-from vxbench.report.video import BackProjection, InTime, Timed, Written, overlay_frames, side_by_side, write_video
+from vxbench.report.video import (
+    BackProjection,
+    InTime,
+    Timed,
+    Written,
+    overlay_frames,
+    pixel_aspect,
+    side_by_side,
+    write_video,
+)
 from vxbench.report.write import replace_file
 from vxbench.runner.one_clip import OneClip, kept_frames
 
@@ -141,10 +150,11 @@ def map_file(done: Explained) -> bytes:
 
 
 def write_overlay(done: Explained, path: Path) -> Written:
-    """The map over the source's own frames, at their times."""
+    """The map over the source's own frames, at their times and of their shape."""
     frames = in_order(done.path, done.clip.timeline, done.clip.span)
     maps = InTime(done.saliency, done.clip.times)
-    return write_video(path, overlay_frames(frames, maps, done.projection), done.clip.timeline.rate)
+    drawn = overlay_frames(frames, maps, done.projection)
+    return write_video(path, drawn, done.clip.timeline.rate, pixel_aspect(done.path))
 
 
 def comparison(done: Explained, result: dict[str, Any]) -> Iterator[Timed]:

@@ -1,12 +1,11 @@
-"""results/tables/index.md: every table made in a folder of results, in the papers' order."""
+"""index.md beside the tables: what there is, a line a table."""
 
 from pathlib import Path
 
-from vxbench.report import Table
+from vxbench.report.published import layout
 from vxbench.report.render.markdown import escape
-from vxbench.report.render.text import tau
 from vxbench.report.write import replace_file
-from vxbench.runner.records import FOLDER, Record, read_records
+from vxbench.runner.records import Record
 
 HEAD = """# Tables
 
@@ -19,24 +18,17 @@ where too few rows rank.
 """
 
 
-def write_index(results: Path) -> Path:
-    """Writes the page anew from the records in the folder.
-
-    Raises:
-        UserError: a record cannot be read.
-    """
-    path = Path(results) / FOLDER / "index.md"
-    lines = [_line(record, record.table()) for record in read_records(results)]
+def write_index(folder: Path, records: list[Record]) -> Path:
+    """Writes <folder>/index.md of these tables, in this order; no table is made for it."""
+    path = Path(folder) / "index.md"
+    lines = [_line(record) for record in records]
     replace_file(path, (HEAD + "\n".join(lines) + "\n").encode())
     return path
 
 
-def _line(record: Record, table: Table) -> str:
-    failed = sum(outcome.status == "failed" for outcome in record.outcomes)
-    taus = ", ".join(tau(column) for column in table.columns if column.compared)
-    name = f"{table.layout.paper} {table.layout.printed_as}"
-    protocol = "" if record.profile.protocol == "described" else f", {record.profile.protocol}"
-    shows = escape(table.layout.title)
-    profile = f"{record.profile.name}{protocol}"
-    cells = len(record.outcomes)
+def _line(record: Record) -> str:
+    failed, paper = sum(outcome.status == "failed" for outcome in record.outcomes), layout(record.key)
+    name, shows = f"{paper.paper} {paper.printed_as}", escape(paper.title)
+    profile = ", ".join([record.profile.name, *record.variants])
+    cells, taus = len(record.outcomes), ", ".join(record.taus)
     return f"| [{name}]({record.name}.md) | {shows} | {profile} | {cells} | {failed or ''} | {taus} | {record.made} |"

@@ -22,11 +22,8 @@ from vxbench.runner.gpus import own_gpu
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, hardware, provenance
-from vxbench.runner.store import Store
+from vxbench.runner.store import CLIPS, NOT_APPLICABLE, Store
 from vxbench.runner.weights import weights_digest
-
-NOT_APPLICABLE = "not_applicable.txt"
-CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on record
 
 
 def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) -> Outcome:
@@ -42,6 +39,7 @@ def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) ->
     job = Job(config, choices)
     outcome = Outcome(job.cell.model, job.cell.dataset, job.cell.explainer, job.cell.id, clips=len(job.refs))
     outcome.selection = job.dataset.selection
+    outcome.network, outcome.weights = config.model.display, job.weights
     if not job.store.read_note(NOT_APPLICABLE):
         started = time.monotonic()
         outcome.computed = job.compute_missing(live)

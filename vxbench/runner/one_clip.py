@@ -16,6 +16,7 @@ from vxbench.hints import did_you_mean
 from vxbench.metrics.faithfulness import Faithfulness
 from vxbench.runner.compute import Computer
 from vxbench.runner.config import build
+from vxbench.runner.gpus import own_gpu
 from vxbench.runner.job import check_classes, check_settings, full_precision
 from vxbench.runner.weights import weights_file
 
@@ -85,6 +86,7 @@ def seen(config: DictConfig, ref: ClipRef, clip: Clip, classes: list[str]) -> On
     Raises:
         UserError: the model's weights cannot be had.
     """
+    own_gpu(str(config.device))
     full_precision()
     weights_file(config)  # says in one line what is missing
     classifier = build(config, "model").to(config.device).eval()

@@ -12,7 +12,8 @@ class Outcome:
     """What became of a cell.
 
     status: complete | not_applicable | failed (the whole cell; `message` says why) | left_out (not a cell at all).
-    selection: which clips these are.
+    selection: which clips these are. network: the model's name in full, which tells variants of one model apart.
+    weights: digest of its checkpoint, or `random-<seed>`.
     """
 
     model: str
@@ -26,6 +27,13 @@ class Outcome:
     failed_clips: int = 0
     selection: str = ""
     seconds: float = 0.0
+    network: str = ""
+    weights: str = ""
+
+    @property
+    def random(self) -> bool:
+        """Whether the network's weights are random."""
+        return self.weights.startswith("random-")
 
     @property
     def name(self) -> str:
@@ -50,6 +58,12 @@ def read_outcomes(folder: Path, job: str = "*") -> list[Outcome]:
     """Outcomes of the jobs below a multirun's folder, in the order of the jobs."""
     paths = sorted(Path(folder).glob(f"{job}/{FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
     return [Outcome(**json.loads(path.read_text())) for path in paths]
+
+
+def read_cells(folder: Path, shards: int) -> list[Outcome]:
+    """Outcomes of a multirun's cells: without the combinations that are none, a cell's shards as one."""
+    outcomes = [outcome for outcome in read_outcomes(folder) if outcome.status != "left_out"]
+    return join_shards(outcomes) if shards > 1 else outcomes
 
 
 def join_shards(outcomes: list[Outcome]) -> list[Outcome]:

@@ -26,7 +26,10 @@ NOTES = """\
 ~ about: the data set is not on this machine, so its clips are what the profile asks for
 ? not known here
 forward, backward: passes of one clip through the network and back that are left, at most
-time: of these passes, cell after cell; decoding, optical flow and the making of masks come on top
+time: cell after cell, as timed here on random clips: building the network and decoding the first
+  clips, passes through the network, iterations of the perturbation methods, metrics that run no
+  method. What other methods do beside the network, the rest of the decoding and the start of the
+  program come on top
 n/a: done, as the method turned out not to be applicable to the network"""
 
 
@@ -52,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 def _plans(given: argparse.Namespace, overrides: list[str]) -> dict[str, list[Planned]]:
     if unknown := [override for override in overrides if override.startswith("-")]:
         raise UserError(f"{unknown[0]} is not an option; --help lists them")
-    check_choices(overrides)
+    check_choices([override for override in overrides if not override.startswith("hydra/launcher")])  # see `lacking`
     planner = Planner()
     return {key: plan(key, given.profile, overrides, planner) for key in _keys(given.table, given.paper)}
 
@@ -71,13 +74,16 @@ def distinct(cells: Iterable[Planned]) -> list[Planned]:
 
 def measured(cells: list[Planned]) -> tuple[dict[str, Pace], list[str]]:
     """The pace of every network that has something to do, and why there is none for others."""
-    paces, problems = {}, []
+    paces, problems, of_network = {}, [], {}
     for cell in cells:
-        if not cell.network or cell.network in paces or not device_there(cell.config.device):
-            continue
+        if cell.network and device_there(cell.config.device):
+            of_network.setdefault(cell.network, []).append(cell)
+    for network, [cell, *more] in of_network.items():
         _say(f"timing {cell.model} on {cell.config.device}")
+        things = {key: thing for other in (cell, *more) for key, thing in other.things.items()}
+        videos = next((other.videos for other in (cell, *more) if other.videos), None)
         try:
-            paces[cell.network] = measure(cell.config)
+            paces[network] = measure(cell.config, things, videos)
         except (UserError, RuntimeError) as error:
             problems.append(f"{cell.model} cannot be timed: {first_line(error)}")
     return paces, problems
@@ -141,9 +147,15 @@ def _summary(cells: list[Planned], paces: dict[str, Pace]) -> list[str]:
     return [
         f"  clips    {clips}, of which {done} are done",
         f"  calls    {forward} forward and {backward} backward are left",
-        f"  time     {_time(_seconds(cells, paces))} on {where}",
+        f"  time     {_time(_seconds(cells, paces))} on {where}{_beginning(cells, paces)}",
         f"  disk     about {sum(cell.bytes for cell in cells) / 1e6:,.0f} MB of results are left to be written",
     ]
+
+
+def _beginning(cells: list[Planned], paces: dict[str, Pace]) -> str:
+    """How much of the time is spent before anything is computed."""
+    starts = [paces[cell.network].start for cell in cells if cell.network in paces]
+    return f", of which {_time(sum(starts))} to begin {len(starts)} cells" if starts else ""
 
 
 def _missing(lines: list[str]) -> list[str]:
@@ -159,7 +171,7 @@ def _seconds(cells: list[Planned], paces: dict[str, Pace]) -> float | None:
     for cell in cells:
         if cell.passes is None or (cell.network and cell.network not in paces):
             return None
-        seconds.append(paces[cell.network].seconds(cell.passes) if cell.network else 0)
+        seconds.append(paces[cell.network].seconds(cell.passes, cell.parts) if cell.network else 0)
     return sum(seconds)
 
 

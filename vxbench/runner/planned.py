@@ -14,15 +14,16 @@ from omegaconf.errors import OmegaConfBaseException
 from vxbench.datasets.base import VideoDataset
 from vxbench.errors import UserError
 from vxbench.explainers.base import Explainer, Passes
+from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.metrics.base import Metric
 from vxbench.models.checkpoints import RANDOM, digest
 from vxbench.models.fetch import obtain
 from vxbench.runner.cell import Cell, cell_of
 from vxbench.runner.config import build, first_line
-from vxbench.runner.job import NOT_APPLICABLE, check_classes, check_device, check_keys, check_settings, pictured, shard
-from vxbench.runner.pace import network_key
+from vxbench.runner.job import check_classes, check_device, check_keys, check_settings, pictured, shard
+from vxbench.runner.pace import Part, network_key
 from vxbench.runner.provenance import hardware
-from vxbench.runner.store import Store, frame
+from vxbench.runner.store import NOT_APPLICABLE, Store, frame
 from vxbench.runner.weights import check_entry, chosen
 
 CLASSES = {"ucf101_24": 24, "ucf101": 101, "kinetics400": 400, "kinetics700": 700}  # that have test clips
@@ -39,7 +40,9 @@ class Planned:
     key: what tells cells apart; tables that share a cell have the same. clips: None where their number is not known;
     about: it is what the profile asks for, as the data set is not there. pictures: clips whose maps are left to be
     kept. passes: those left, None if they are not known. network: what decides how long they take, "" if there are
-    none. bytes: of rows and pictures left. missing: one line for each thing that the machine lacks.
+    none. parts: what is done that can be timed by itself, things: by their keys what does it. videos: the data set,
+    None where it is not there. bytes: of rows and pictures left. missing: one line for each thing that the machine
+    lacks.
     """
 
     model: str
@@ -55,6 +58,9 @@ class Planned:
     pictures: int = 0
     passes: Passes | None = None
     network: str = ""
+    parts: list[Part] = field(default_factory=list)
+    things: dict[str, PerturbationExplainer | Metric] = field(default_factory=dict)
+    videos: VideoDataset | None = None
     bytes: int = 0
     missing: list[str] = field(default_factory=list)
 
@@ -87,6 +93,7 @@ class Planner:
         if explainer and metrics:
             cell = attempt(_cell, config, choices, weights or ABSENT, dataset, metrics)
             planned.key = (cell.id, config.shard.index, config.shard.count) if cell else ()
+        planned.videos = dataset
         _count(planned, dataset)
         if explainer and metrics and planned.left is not None:
             attempt(_cost, planned, explainer, metrics)
@@ -213,7 +220,31 @@ def _cost(planned: Planned, explainer: Explainer, metrics: list[Metric]) -> None
     before = [metric.passes_before(shape) for metric in metrics] if left else []
     planned.passes = sum(parts, Passes()) * left + sum(before, Passes())
     planned.network = network_key(config) if planned.passes.forward else ""
+    if left:
+        _divide(planned, explainer, metrics, shape)
     keys = tuple(key for metric in metrics for key in metric.keys)
     parts_left, rest = divmod(left, config.runner.batch_size)
     rows = parts_left * part_bytes(config.runner.batch_size, keys) + (part_bytes(rest, keys) if rest else 0)
     planned.bytes = rows + (planned.pictures * math.prod(shape) * BYTES_OF_PIXEL if left else 0)
+
+
+def _divide(planned: Planned, explainer: Explainer, metrics: list[Metric], shape: tuple[int, int, int]) -> None:
+    """What can be timed by itself: perturbation methods, also those that a metric runs, and metrics that run none."""
+    left, nodes = planned.left, planned.config
+    _part(planned, nodes.explainer, explainer, explainer.passes(shape) * left)
+    for name, metric in zip(nodes.metric, metrics, strict=True):
+        node, passes = nodes.metric[name], metric.passes(shape) * left + metric.passes_before(shape)
+        if hasattr(metric, "explainer"):
+            _part(planned, node, metric.explainer, passes)
+        elif not metric.calibration:
+            key = OmegaConf.to_yaml(node, resolve=True)
+            planned.parts.append(Part(key, left, passes))
+            planned.things[key] = metric
+
+
+def _part(planned: Planned, node: DictConfig, method: Explainer, passes: Passes) -> None:
+    """A perturbation method, as often on a clip as its backward passes say. node: of its config."""
+    if isinstance(method, PerturbationExplainer):
+        key, once = OmegaConf.to_yaml(node, resolve=True), method.passes_of_search(len(method.areas))
+        planned.parts.append(Part(key, passes.backward / once.backward, passes))
+        planned.things[key] = method

@@ -18,8 +18,9 @@ FOLDER = "tables"
 class Record:
     """One table run.
 
-    key: the table's. name: of its files, the key and, where it is not `described`, the protocol. rows: {row of the
-    table: explainer of another name that is the same}. made: time in UTC, ISO 8601. results: the folder of the results.
+    key: the table's. name: of its files, see `record_name`. rows: {row of the table: explainer of another name that is
+    the same}. made: time in UTC, ISO 8601. results: the folder of the results. taus: Kendall's tau of each column that
+    is compared with the paper, as text, when the table was made.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Record:
     results: Path
     rows: dict[str, str] = field(default_factory=dict)
     made: str = ""
+    taus: list[str] = field(default_factory=list)
 
     def cells(self) -> list[CellResult]:
         """Every cell as the report takes it, its row that of the paper's table."""
@@ -36,6 +38,11 @@ class Record:
 
     def table(self) -> Table:
         return make_table(self.key, self.cells(), self.profile)
+
+    @property
+    def variants(self) -> list[str]:
+        """What its name adds to the table's key."""
+        return self.name.removeprefix(self.key).split("_")[1:]
 
     def store(self, outcome: Outcome) -> Store:
         return Store(self.results / "cells" / outcome.cell)
@@ -56,15 +63,23 @@ class Record:
         )
 
 
-def record_name(key: str, protocol: str) -> str:
-    return key if protocol == "described" else f"{key}_{protocol}"
+def record_name(key: str, protocol: str, selected: bool = False) -> str:
+    """Name of a table's files: its key, the protocol if it is not `described`, and `selected` if r_l and r_h were."""
+    variants = ["" if protocol == "described" else protocol, "selected" if selected else ""]
+    return "_".join(filter(None, [key, *variants]))
 
 
-def new_record(key: str, profile: Profile, outcomes: list[Outcome], results: Path, rows: dict[str, str]) -> Record:
-    """The record of a table run that has just ended."""
-    run = [outcome for outcome in outcomes if outcome.status != "left_out"]
+def new_record(
+    key: str,
+    profile: Profile,
+    outcomes: list[Outcome],
+    results: Path,
+    rows: dict[str, str],
+    selected: bool = False,
+) -> Record:
+    """The record of a table run that has just ended. selected: see `record_name`."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return Record(key, record_name(key, profile.protocol), profile, run, Path(results), rows, made)
+    return Record(key, record_name(key, profile.protocol, selected), profile, outcomes, Path(results), rows, made)
 
 
 def write_record(record: Record) -> Path:
@@ -73,6 +88,7 @@ def write_record(record: Record) -> Path:
         "key": record.key,
         "name": record.name,
         "made": record.made,
+        "taus": record.taus,
         "rows": record.rows,
         "profile": asdict(record.profile),
         "outcomes": [asdict(outcome) for outcome in record.outcomes],
@@ -93,7 +109,7 @@ def read_record(path: Path) -> Record:
         content = json.loads(Path(path).read_text())
         profile = Profile(**content["profile"])
         outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
-        facts = {name: content[name] for name in ("rows", "made")}
+        facts = {name: content[name] for name in ("rows", "made")} | {"taus": content.get("taus", [])}
         return Record(content["key"], content["name"], profile, outcomes, Path(path).parent.parent, **facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the record of a table ({error}); make the table again") from error

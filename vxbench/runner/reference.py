@@ -9,9 +9,10 @@ from typing import Any
 
 from vxbench.errors import UserError
 from vxbench.report.published import tables
+from vxbench.runner.index import write_index
 from vxbench.runner.records import FOLDER, Record, read_records
 
-TABLES = ("{name}.md", "{name}.csv", "{name}_pairs.csv", "index.md")
+TABLES = ("{name}.md", "{name}.csv", "{name}_pairs.csv")
 FROM_RUN = ("commit", "versions", "hardware", "weights", "data")
 
 
@@ -26,7 +27,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def collect(results: Path, profile: str) -> list[Path]:
-    """Copies all tables and the papers' figures of a profile, and writes provenance.json beside them.
+    """Copies all tables and the papers' figures of a profile, and writes their index and provenance.json.
+
+    Tables of another protocol or with selected r_l and r_h stay out.
 
     Raises:
         UserError: a table or a figure has not been made; the message names all that lack.
@@ -43,7 +46,7 @@ def collect(results: Path, profile: str) -> list[Path]:
     copied = [_copy(path, target / path.parent.name) for path in (*sources, *wanted) if path.exists()]
     note = target / "provenance.json"
     note.write_text(json.dumps({record.key: provenance_of(record) for record in records}, indent=1) + "\n")
-    return [*copied, note]
+    return [*copied, write_index(target / FOLDER, records), note]
 
 
 def figures() -> list[str]:
@@ -54,13 +57,18 @@ def figures() -> list[str]:
 
 
 def provenance_of(record: Record) -> dict[str, Any]:
-    """When a table was made, of which cells, by which code and on what. seconds: wall time of its cells."""
+    """When a table was made, of which cells, by which code and on what.
+
+    seconds_of_finished_runs: summed over the runs of its cells, side by side or not, also where another table has the
+    cell too. unfinished_runs: those that were cut off, whose time is not known.
+    """
     stores = [record.store(outcome) for outcome in record.outcomes if outcome.cell]
     runs = [run for store in stores for run in json.loads(store.read_note("provenance.json") or "[]")]
     facts = {name: _distinct(run[name] for run in runs) for name in FROM_RUN}
     cells = sorted(outcome.cell for outcome in record.outcomes if outcome.cell)
-    seconds = round(sum(run["seconds"] or 0 for run in runs), 1)
-    return {"made": record.made, "seconds": seconds, **facts, "cells": cells}
+    seconds = [run["seconds"] for run in runs if run["seconds"] is not None]
+    time = {"seconds_of_finished_runs": round(sum(seconds), 1), "unfinished_runs": len(runs) - len(seconds)}
+    return {"made": record.made, **time, **facts, "cells": cells}
 
 
 def _distinct(values) -> list[Any]:

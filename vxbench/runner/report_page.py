@@ -12,13 +12,13 @@ from pathlib import Path
 
 from vxbench.errors import UserError
 from vxbench.ranges import whole
-from vxbench.report import CellResult, FigureClip
+from vxbench.report import CellResult, FigureClip, make_table
+from vxbench.report.figures.save import facts_of
 from vxbench.report.html import FigureFile, Gallery, PageCell, PageTable, Report, write_report
 from vxbench.runner.config import options
-from vxbench.runner.job import CLIPS
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.records import Record, read_records
-from vxbench.runner.store import Picture, Store
+from vxbench.runner.store import CLIPS, Picture, Store
 
 FOLDER = "report"
 CLIPS_SHOWN = 2
@@ -53,7 +53,7 @@ def report_of(records: list[Record], results: Path, clips: int) -> Report:
     return Report(
         tables=[page_table(record) for record in records],
         galleries=(gallery for record in records for gallery in galleries(record, clips)),
-        figures=figures(results),
+        figures=figures(results, {record.profile.name for record in records}),
         left_out=[line for record in records for line in beyond(record, clips)],
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=version("vxbench"),
@@ -61,10 +61,10 @@ def report_of(records: list[Record], results: Path, clips: int) -> Report:
 
 
 def page_table(record: Record) -> PageTable:
-    """A table with its cells and all that their stores say of them."""
-    pairs = zip(record.outcomes, record.cells(), strict=True)
-    cells = [_page_cell(record, outcome, result) for outcome, result in pairs]
-    return PageTable(record.name, record.table(), cells, record.made)
+    """A table with its cells and all that their stores say of them. Their rows are read once."""
+    results = record.cells()
+    cells = [_page_cell(record, outcome, result) for outcome, result in zip(record.outcomes, results, strict=True)]
+    return PageTable(record.name, make_table(record.key, results, record.profile), cells, record.made)
 
 
 def _page_cell(record: Record, outcome: Outcome, result: CellResult) -> PageCell:
@@ -119,10 +119,33 @@ def _figure_clip(clip: str, kept: dict[str, list[Picture]]) -> FigureClip:
     return FigureClip(clip, "", first.frames, first.boxes, maps)
 
 
-def figures(results: Path) -> list[FigureFile]:
-    """The papers' figures that were made, each captioned by the first line of the module that draws it."""
+def figures(results: Path, profiles: set[str]) -> list[FigureFile]:
+    """The papers' figures that were made, each captioned. profiles: of the tables beside them.
+
+    Raises:
+        UserError: a file is no picture.
+    """
     paths = {key: Path(results) / "figures" / f"{key}.png" for key in options("figure")}
-    return [FigureFile(key, caption(key), path.read_bytes()) for key, path in paths.items() if path.exists()]
+    return [_figure(key, path, profiles) for key, path in paths.items() if path.exists()]
+
+
+def _figure(key: str, path: Path, profiles: set[str]) -> FigureFile:
+    png = path.read_bytes()
+    try:
+        facts = facts_of(png)
+    except OSError as error:
+        raise UserError(f"{path} is no picture; make it again: python scripts/figure.py {key}") from error
+    return FigureFile(key, f"{caption(key)} {origin(facts, profiles)}", png)
+
+
+def origin(facts: dict[str, str], profiles: set[str]) -> str:
+    """A sentence on the profile of a figure, and when it was made, as its file says."""
+    if "profile" not in facts:
+        return "Its file does not say of which profile it is."
+    own = facts["profile"]
+    other = "" if own in profiles else f", unlike the tables on this page ({', '.join(sorted(profiles))})"
+    made = f"; made {facts['made']}" if "made" in facts else ""
+    return f"Profile {own}{other}{made}."
 
 
 def caption(key: str) -> str:

@@ -1,14 +1,15 @@
 """F-EP's shares of frequencies, chosen on clips that no table is made of: `python scripts/select_fep.py model=tsm`."""
 
-import fcntl
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,7 +20,8 @@ from vxbench.report.write import replace_file
 from vxbench.runner.config import check_choices, conf_dir, first_line
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.preflight import combinations
-from vxbench.runner.sweep import Pair, csv_name, write_grid
+from vxbench.runner.sweep import FACTS, Pair, csv_name, identity_of, locked, store_of, write_grid
+from vxbench.runner.unseen import unseen_clips
 
 SWEEP = "+sweep=fep_select"
 FOLDER = "selected"
@@ -35,7 +37,7 @@ def main() -> None:
 
     try:
         check_choices(sys.argv[1:])
-        check_settings(composed([SWEEP, *sys.argv[1:]]))
+        check(sys.argv[1:])
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(2)
@@ -43,48 +45,107 @@ def main() -> None:
     cli.main()
 
 
-def composed(overrides: list[str]) -> DictConfig:
-    """The config of the first job of a sweep, Hydra's own node with it."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        [once] = combinations([override for override in overrides if not override.startswith("-")], ())
-        return compose("run", once, return_hydra_config=True)
-
-
-def check_settings(config: DictConfig) -> None:
-    """Refuses to choose on clips that a table may be made of, or by an unknown criterion.
+def check(given: list[str]) -> None:
+    """Refuses, before anything is computed, what no choice can be made of.
 
     Raises:
-        OutOfRange: the message names the key.
+        UserError: another key is swept than those that a choice is made of or for, the criterion is unknown, or a data
+            set's clips are not unseen.
     """
-    one_of("dataset.split", config.dataset.split, ("train",))
+    jobs = all_composed([SWEEP, *given], ("dataset",))
+    check_swept(given, ("model", "dataset", "shard.index", *jobs[0].sweep.columns.values()))
+    for config in jobs:
+        check_criterion(config)
+        settings = OmegaConf.to_container(config.dataset, resolve=True)
+        unseen_clips(config, config.hydra.runtime.choices.dataset, settings)
+
+
+def check_swept(given: list[str], keys: Iterable[str]) -> None:
+    """Raises UserError for a sweep over a key that is not among `keys`."""
+    for override in OverridesParser.create().parse_overrides(words(given)):
+        if override.is_sweep_override() and override.key_or_group not in keys:
+            raise UserError(
+                f"{override.input_line} is a sweep, and cells of different {override.key_or_group} cannot be compared; "
+                f"what can be swept: {', '.join(keys)}"
+            )
+
+
+def words(given: list[str]) -> list[str]:
+    """Overrides without Hydra's flags."""
+    return [override for override in given if not override.startswith("-")]
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    """The config of the first job of a sweep, Hydra's own node with it."""
+    return all_composed(overrides, ())[0]
+
+
+def all_composed(overrides: list[str], sweeps: Iterable[str]) -> list[DictConfig]:
+    """The same for each of the values of the keys `sweeps` that overrides sweep."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        jobs = combinations(words(overrides), sweeps, loader)
+        return [compose("run", job, return_hydra_config=True) for job in jobs]
+
+
+def check_criterion(config: DictConfig) -> None:
     one_of("select.criterion", config.select.criterion, HIGHER_IS_BETTER)
 
 
 def select(config: DictConfig, outcomes: list[Outcome], grids: dict[Pair, pd.DataFrame]) -> list[Path]:
-    """Writes results/selected/<name>.yaml and, beside it, the grid that each choice was made from.
+    """Writes results/selected/<name>.yaml and, beside it, the grid of every model and data set.
 
     What the file says of other models and data sets stays. Returns the files written.
+
+    Raises:
+        UserError: no choice can be made for one of them, see `choice`; those of the others are in the file by then.
     """
-    check_settings(config)
+    check_criterion(config)
     folder, name = Path(config.paths.results) / FOLDER, config.select.name
-    clips = {(outcome.model, outcome.dataset): outcome.selection for outcome in outcomes if outcome.cell}
-    chosen = {}
+    files = {pair: csv_name(f"{name}_{config.profile.name}", pair) for pair in grids}
+    paths = [write_grid(folder / files[pair], grid) for pair, grid in grids.items()]
+    selections = {(outcome.model, outcome.dataset): outcome.selection for outcome in outcomes if outcome.cell}
+    chosen, errors = {}, []
     for pair, grid in grids.items():
-        best = choose(grid, config.select.criterion, list(config.sweep.columns))
-        chosen[pair] = entry(best, config.sweep.columns) | {"grid": csv_name(name, pair), "clips": clips[pair]}
-    paths = [write_grid(folder / csv_name(name, pair), grid) for pair, grid in grids.items()]
-    return [add(folder / f"{name}.yaml", chosen, list(config.sweep.columns)), *paths]
+        try:
+            chosen[pair] = choice(config, pair[1], grid) | {"grid": files[pair], "clips": selections[pair]}
+        except UserError as error:
+            errors.append(f"{' on '.join(pair)}: {error}")
+    if chosen:
+        paths.insert(0, add(folder / f"{name}.yaml", chosen, list(config.sweep.columns)))
+    if errors:
+        raise UserError("; ".join(errors))
+    return paths
+
+
+def choice(config: DictConfig, dataset: str, grid: pd.DataFrame) -> dict[str, Any]:
+    """What is chosen for a grid of one model and data set.
+
+    Raises:
+        UserError: the cells' clips are not unseen, a cell lacks some of them, or no cell is a candidate.
+    """
+    cells = sorted(set(grid.cell))
+    settings = OmegaConf.to_container(identity_of(config, cells[0]).dataset)  # of a grid the same in all cells
+    clips = unseen_clips(config, dataset, settings | {"root": config.dataset.root})
+    for cell in cells:
+        lacking = {clip.id for clip in clips} - set(store_of(config, cell).rows()["clip"])
+        if lacking:
+            parts = "with shard.count, every shard.index is needed"
+            raise UserError(f"{cell} lacks {len(lacking)} of its {len(clips)} clips; {parts}")
+    return entry(choose(grid, config.select.criterion, list(config.sweep.columns)), config.sweep.columns)
 
 
 def choose(grid: pd.DataFrame, criterion: str, names: list[str]) -> pd.Series:
     """The line of the best mean; of equal ones that of the smallest sum of the columns `names`, then of the first's.
 
-    Cells most of whose maps mark everything or nothing are no candidates: the first have the best STC there is.
+    Cells most of whose maps mark everything or nothing are no candidates: the first have the best STC there is. Nor are
+    those that lack clips which others have, see `of_same_clips`.
 
     Raises:
         UserError: there is no candidate.
     """
-    of = grid[(grid.metric == criterion) & grid["mean"].notna() & ~(grid.one_sided > MOST)]
+    of = of_same_clips(grid[(grid.metric == criterion) & grid["mean"].notna()])
+    of = of[~(of.one_sided > MOST)]
     if of.empty:
         raise UserError(f"select.criterion = {criterion}: no cell has a value of it and maps that single something out")
     best = of["mean"].max() if HIGHER_IS_BETTER[criterion] else of["mean"].min()
@@ -93,11 +154,32 @@ def choose(grid: pd.DataFrame, criterion: str, names: list[str]) -> pd.Series:
     return tied.assign(kept=kept).sort_values(["kept", *names]).iloc[0]
 
 
+def of_same_clips(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines with a value of most clips; the others are said.
+
+    Raises:
+        UserError: as many clips are not the same clips.
+    """
+    most = lines[lines.n == lines.n.max()]
+    for fewer in lines[lines.n < lines.n.max()].itertuples():
+        print(f"{fewer.cell} is no candidate: {fewer.n} clips have a value, of other cells {most.n.iloc[0]}")
+    if most.scored.nunique() > 1:
+        one, other = most.drop_duplicates("scored").cell[:2]
+        raise UserError(f"{one} and {other} lack different clips, and no cell has all; run again for those that failed")
+    return most
+
+
 def entry(best: pd.Series, names: Mapping[str, str]) -> dict[str, Any]:
-    """What the file keeps of a choice: the values, and by what mean on how many clips they were chosen."""
+    """What the file keeps of a choice: the values, by what mean on how many clips they were chosen, and its cell."""
     values = {name: float(best[name]) for name in names}
     mean = {name: float(best[name]) for name in ("mean", "low", "high")}
-    return values | {"criterion": str(best.metric)} | mean | {"n": int(best.n), "profile": str(best.profile)}
+    facts = {name: _plain(best[name]) for name in ("n", "profile", *FACTS, "cell")}
+    return values | {"criterion": str(best.metric)} | mean | facts
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own, which YAML can write."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def add(path: Path, chosen: Mapping[Pair, dict[str, Any]], names: list[str]) -> Path:
@@ -105,9 +187,7 @@ def add(path: Path, chosen: Mapping[Pair, dict[str, Any]], names: list[str]) -> 
 
     {r_l: {model: {data set: value}}, r_h: ..., chosen: {model: {data set: the rest of the entry}}}.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # what another selection adds meanwhile would else be lost
+    with locked(path):
         content = read(path) if path.exists() else {}
         for (model, dataset), found in chosen.items():
             rest = {key: value for key, value in found.items() if key not in names}
@@ -160,12 +240,20 @@ def choice_of(content: dict, model: str, dataset: str, profile: str, path: Path)
     how = f"python scripts/select_fep.py model={model} dataset={dataset} profile={profile}"
     if found is None:
         raise UserError(f"{path} has no choice for {model} on {dataset}; run {how}")
+    if lacking := [name for name in ("criterion", "n", "profile", "clips", *FACTS) if name not in found]:
+        raise UserError(f"{path}: {model} on {dataset} lacks {', '.join(lacking)}; run {how}")
     if found["profile"] != profile:
         raise UserError(f"{path}: {model} on {dataset} was chosen with profile={found['profile']}; run {how}")
     return found
 
 
 def said(found: Mapping[str, dict[str, Any]], path: Path) -> str:
-    """ "r_l and r_h selected by stc on 16 training clips (r2plus1d), ... (fep.yaml)"."""
-    by = ", ".join(f"by {of['criterion']} on {of['n']} training clips ({model})" for model, of in found.items())
-    return f"r_l and r_h selected {by}: {Path(path).name}"
+    """The line for a table's foot: for each model by what, on which clips and under which settings it was chosen."""
+    by = "; ".join(f"{model} {_said(of)}" for model, of in found.items())
+    return f"r_l and r_h selected on training clips ({Path(path).name}): {by}"
+
+
+def _said(of: Mapping[str, Any]) -> str:
+    """ "by stc on 15 of 16 clips, 2 of each ..., 80 iterations, seed 0, explained class predicted, weights ..."."""
+    made = f"{of['iterations']} iterations, seed {of['seed']}, explained class {of['target']}, weights {of['weights']}"
+    return f"by {of['criterion']} on {of['n']} of {of['clips']}, {made}"

@@ -32,6 +32,8 @@ COLUMNS = {
     "group": "int64",  # the mean is one over groups; 0 where there is but one
     "curve": "object",  # list of float, what the value was computed from, or None
 }
+NOT_APPLICABLE = "not_applicable.txt"  # why the method has no meaning for the model
+CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on record
 OPTIONAL = {"weight": 1.0, "group": 0, "curve": None}
 
 

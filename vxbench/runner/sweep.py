@@ -1,6 +1,10 @@
-"""What a sweep over hyperparameters leaves: one line a cell and metric, in a CSV a model and data set."""
+"""What a sweep over hyperparameters leaves: one line a cell and metric, in a CSV a profile, model and data set."""
 
+import fcntl
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +20,11 @@ from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store
 
 FOLDER = "sweeps"
+# Columns that say how a cell was made, and where its config has them.
+FACTS = {"iterations": "explainer.iterations", "seed": "seed", "target": "target", "weights": "weights"}
+ORIGIN = ("model", "dataset", "profile", "cell", "settings", "scored")
+DIGESTS = {"weights": str, "settings": str, "scored": str}  # which pandas might take for numbers
+DIGITS = 9  # 0.1 + 0.2 is the share 0.3
 Pair = tuple[str, str]  # model, data set
 
 
@@ -25,15 +34,16 @@ def finish(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
     Returns the files written.
 
     Raises:
-        UserError: no cell could be computed.
+        UserError: no cell could be computed, or see `grids`.
     """
     found = grids(config, outcomes)
     if "select" in config:
         from vxbench.runner.select import select
 
         return select(config, outcomes, found)
-    folder = Path(config.paths.results) / FOLDER
-    paths = [write_grid(folder / csv_name(config.sweep.key, pair), grid) for pair, grid in found.items()]
+    folder, names = Path(config.paths.results) / FOLDER, list(config.sweep.columns)
+    name = f"{config.sweep.key}_{config.profile.name}"
+    paths = [merge_grid(folder / csv_name(name, pair), grid, names) for pair, grid in found.items()]
     return paths + import_module(f"vxbench.runner.figures.{config.figure.key}").make(config)
 
 
@@ -41,7 +51,8 @@ def grids(config: DictConfig, outcomes: list[Outcome]) -> dict[Pair, pd.DataFram
     """The cells of each (model, data set) that were computed, as `write_grid` has them, sorted by their values.
 
     Raises:
-        UserError: there are none, or a cell lacks a key that `sweep.columns` names.
+        UserError: there are none, a cell lacks a key that `sweep.columns` names, or the cells of a pair differ in more
+            than those keys.
     """
     lines: dict[Pair, list[dict]] = {}
     for outcome in once(outcomes):
@@ -49,7 +60,33 @@ def grids(config: DictConfig, outcomes: list[Outcome]) -> dict[Pair, pd.DataFram
     if not any(lines.values()):
         raise UserError(f"no cell of the sweep {config.sweep.key} could be computed; what is said above is why")
     order = [*config.sweep.columns, "metric"]
-    return {pair: pd.DataFrame(of).sort_values(order, ignore_index=True) for pair, of in lines.items() if of}
+    found = {pair: pd.DataFrame(of).sort_values(order, ignore_index=True) for pair, of in lines.items() if of}
+    for grid in found.values():
+        check_grid(config, grid)
+    return found
+
+
+def check_grid(config: DictConfig, grid: pd.DataFrame) -> None:
+    """Refuses a grid whose cells differ in more than the swept keys, or that has two for one point."""
+    points = _points(grid, list(config.sweep.columns))
+    of_a_point = grid.cell.groupby([points[name] for name in points]).unique()
+    unlike = next((cells for cells in [grid.drop_duplicates("settings").cell, *of_a_point] if len(cells) > 1), None)
+    if unlike is None:
+        return
+    one, other = unlike[:2]
+    keys = ", ".join(config.sweep.columns.values())
+    raise UserError(
+        f"the cells {one} and {other} are of one grid of the sweep {config.sweep.key}, but differ in "
+        f"{_difference(config, one, other)}; its cells may differ in {keys} alone, and have one value of each once"
+    )
+
+
+def _difference(config: DictConfig, one: str, other: str) -> str:
+    """The keys in which two cells differ: besides the swept ones, if there are any."""
+    pair = [OmegaConf.to_container(identity_of(config, cell)) for cell in (one, other)]
+    first, second = (pd.json_normalize(identity).astype(str).iloc[0].to_dict() for identity in pair)
+    keys = [key for key in {**first, **second} if first.get(key) != second.get(key)]
+    return ", ".join(key for key in keys if key not in config.sweep.columns.values()) or ", ".join(keys)
 
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -60,17 +97,41 @@ def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
 def lines_of(config: DictConfig, outcome: Outcome) -> Iterator[dict]:
     """One line a metric of a cell: its values of the swept keys, mean and interval over clips, and where it is from.
 
-    one_sided: see `one_sided`.
+    one_sided: see `one_sided`. settings: digest of all that decides the cell's numbers, the swept keys aside. scored:
+    digest of the clips that have a value.
     """
-    store = Store(Path(config.paths.results) / "cells" / outcome.cell)
-    identity = OmegaConf.create(yaml.safe_load(store.read_note("config.yaml")))
+    identity, rows = identity_of(config, outcome.cell), store_of(config, outcome.cell).rows()
     swept = {name: _value(identity, key, outcome.cell) for name, key in config.sweep.columns.items()}
-    origin = {"model": outcome.model, "dataset": outcome.dataset, "profile": config.profile.name, "cell": outcome.cell}
-    rows = store.rows()
+    facts = {name: OmegaConf.select(identity, key) for name, key in FACTS.items()}
+    settings = settings_of(identity, config.sweep.columns.values())
+    of = (outcome.model, outcome.dataset, config.profile.name, outcome.cell, settings)
     for metric, scored in rows[rows.status == "ok"].groupby("metric"):
         found = asdict(estimate(scored.value, scored.weight, scored.group))
         mean = {name: found[name] for name in ("mean", "low", "high", "n")}
-        yield swept | {"metric": metric} | mean | {"one_sided": one_sided(rows)} | origin
+        clips = _digest(sorted(scored["clip"][scored.value.notna()]))
+        origin = dict(zip(ORIGIN, (*of, clips), strict=True))
+        yield swept | {"metric": metric} | mean | {"one_sided": one_sided(rows)} | facts | origin
+
+
+def store_of(config: DictConfig, cell: str) -> Store:
+    return Store(Path(config.paths.results) / "cells" / cell)
+
+
+def identity_of(config: DictConfig, cell: str) -> DictConfig:
+    """All that decides a cell's numbers, as the cell has it on record."""
+    return OmegaConf.create(yaml.safe_load(store_of(config, cell).read_note("config.yaml")))
+
+
+def settings_of(identity: DictConfig, swept: Iterable[str]) -> str:
+    """The same for cells that differ in the keys `swept` alone."""
+    rest = identity.copy()
+    for key in swept:
+        OmegaConf.update(rest, key, None)
+    return _digest(OmegaConf.to_container(rest))
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def one_sided(rows: pd.DataFrame) -> float:
@@ -89,15 +150,59 @@ def _value(identity: DictConfig, key: str, cell: str) -> float:
     return value
 
 
-def csv_name(key: str, pair: Pair) -> str:
-    return f"{key}_{pair[0]}_{pair[1]}.csv"
+def csv_name(name: str, pair: Pair) -> str:
+    return f"{name}_{pair[0]}_{pair[1]}.csv"
 
 
 def write_grid(path: Path, grid: pd.DataFrame) -> Path:
-    """Columns: the swept keys, metric, mean, low, high (95 % interval over clips), n, one_sided, and its origin."""
+    """Columns: the swept keys, metric, mean, low, high (95 % interval over clips), n, one_sided, FACTS and ORIGIN."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, grid.to_csv(index=False).encode())
     return path
+
+
+def merge_grid(path: Path, grid: pd.DataFrame, names: list[str]) -> Path:
+    """Adds the lines of a grid to those at `path`, in the place of lines of the same metric and values of `names`.
+
+    A file is of one settings: lines there that were computed under others than the grid's are dropped, which is said.
+    """
+    with locked(path):
+        before = read_grid(path) if path.exists() else grid.iloc[:0]
+        same = before[before.settings.isin(set(grid.settings))]
+        if len(same) < len(before):
+            print(f"{path}: {len(before) - len(same)} lines of other settings are dropped; their cells are kept")
+        lines = pd.concat([same, grid]) if len(same) else grid
+        last = lines[~_points(lines, names).duplicated(keep="last")]
+        return write_grid(path, last.sort_values([*names, "metric"]))
+
+
+def _points(grid: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """What one line of a grid is of."""
+    return grid[[*names, "metric"]].round(DIGITS)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time reads, changes and writes the file at `path`: what another adds would else be lost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def read_grid(path: Path) -> pd.DataFrame:
+    """The lines of one CSV.
+
+    Raises:
+        UserError: it is not one that `write_grid` wrote; the message names it.
+    """
+    try:
+        grid = pd.read_csv(path, dtype=DIGESTS)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); remove it and run the sweep again") from error
+    if lacking := [name for name in ("metric", *FACTS, *ORIGIN) if name not in grid]:
+        raise UserError(f"{path} has no column {', '.join(lacking)}; remove it and run the sweep again")
+    return grid
 
 
 def read_grids(results: Path, key: str, profile: str) -> dict[Pair, pd.DataFrame]:
@@ -107,9 +212,8 @@ def read_grids(results: Path, key: str, profile: str) -> dict[Pair, pd.DataFrame
         UserError: there is none; the message says how to make one.
     """
     folder = Path(results) / FOLDER
-    found = [pd.read_csv(path) for path in sorted(folder.glob(f"{key}_*.csv"))]
-    grids = {(grid.model[0], grid.dataset[0]): grid for grid in found if set(grid.profile) == {profile}}
-    if not grids:
+    found = [read_grid(path) for path in sorted(folder.glob(f"{key}_{profile}_*.csv"))]
+    if not found:
         how = f"run the sweep first: python scripts/run.py +sweep={key} profile={profile}"
-        raise UserError(f"{folder} has no {key}_<model>_<dataset>.csv of profile {profile}; {how}")
-    return grids
+        raise UserError(f"{folder} has no {key}_{profile}_<model>_<dataset>.csv; {how}")
+    return {(grid.model[0], grid.dataset[0]): grid for grid in found}

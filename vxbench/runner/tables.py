@@ -1,17 +1,21 @@
 """From the cells of a table run to the table and its figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from vxbench.report import FigureClip, Profile, maps_figure, print_table, write_table
+from vxbench.errors import UserError
+from vxbench.report import FigureClip, make_table, maps_figure, print_table, write_table
 from vxbench.report.cells import CONTROLS
 from vxbench.report.published import layout
+from vxbench.report.render.text import tau
 from vxbench.runner.index import write_index
 from vxbench.runner.outcome import Outcome
-from vxbench.runner.records import FOLDER, Record, new_record, write_record
+from vxbench.runner.records import FOLDER, Record, new_record, read_records, write_record
 from vxbench.runner.store import Picture, Store
+from vxbench.runner.table_profile import incomplete, profile_of
 
 NOTES = {"dc": "DC {:.0f}", "overall": "over-all {:.2f}", "s_pt": "S-PT {:.2f}", "t_pt": "T-PT {:.0f}"}
 
@@ -20,48 +24,27 @@ def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
     """Writes results/tables/<name>.{json,md,csv,tex} and the pictures of maps in results/figures, prints the table.
 
     Returns the files written.
+
+    Raises:
+        UserError: no outcome is there, or they do not make a table.
     """
+    if not outcomes:
+        raise UserError(
+            "no combination of the command belongs to the table (table.only says which do); nothing is made"
+        )
     results, rows = Path(config.paths.results), dict(config.table.get("rows") or {})
-    record = new_record(config.table.key, profile_of(config, outcomes), outcomes, results, rows)
-    table = record.table()
+    profile, selected = profile_of(config, outcomes), "selected" in config.table
+    record = new_record(config.table.key, profile, outcomes, results, rows, selected)
+    cells = record.cells()
+    profile = replace(profile, settings=[*incomplete(record, cells), *profile.settings])
+    table = make_table(record.key, cells, profile)
+    taus = [tau(column) for column in table.columns if column.compared]
+    record = replace(record, profile=profile, taus=taus)
     paths = [write_record(record), *write_table(table, results / FOLDER, record.name)]
     print_table(table)
-    paths += [*draw_maps(record), write_index(results)]
+    paths += [*draw_maps(record), write_index(results / FOLDER, read_records(results))]
     print("\n".join(f"wrote {path}" for path in paths))
     return paths
-
-
-def profile_of(config: DictConfig, outcomes: list[Outcome]) -> Profile:
-    """What the table says of how it was made."""
-    stc = config.metric.get("stc", {})
-    return Profile(
-        name=config.profile.name,
-        title_line=config.profile.title,
-        comparable=config.profile.comparable,
-        settings=[*settings(config), *clips_used(outcomes)],
-        protocol=config.protocol.name,
-        stc_norm=stc.get("norm", "recall"),
-        stc_tau=stc.get("tau", 0.5),
-    )
-
-
-def settings(config: DictConfig) -> list[str]:
-    """Lines below the table: what the paper leaves open or fixes, as it was run."""
-    fixed = OmegaConf.to_container(config.table.settings, resolve=True) if "settings" in config.table else {}
-    said = "; ".join(f"{key} {_said(value)}" for key, value in fixed.items())
-    profile = config.profile
-    effort = f"perturbation methods: {profile.iterations} iterations, STEP's core term after {profile.core_start}"
-    return [
-        f"explained class: {config.target}; {effort}; seed {config.seed}",
-        *([f"fixed by the table: {said}"] if said else []),
-        *([config.table.selected] if "selected" in config.table else []),
-    ]
-
-
-def clips_used(outcomes: list[Outcome]) -> list[str]:
-    """Which clips of each data set the table is made of."""
-    said = {(outcome.dataset, outcome.selection) for outcome in outcomes if outcome.selection}
-    return [f"clips of {dataset}: {selection}" for dataset, selection in sorted(said)]
 
 
 def draw_maps(record: Record) -> list[Path]:
@@ -97,11 +80,3 @@ def _note(rows: pd.DataFrame, clip: str) -> str:
     """What is printed under a method's name: the clip's own score, of the first metric that has a short name."""
     mine = rows[(rows["clip"] == clip) & rows.value.notna()].set_index("metric").value
     return next((text.format(mine[metric]) for metric, text in NOTES.items() if metric in mine), "")
-
-
-def _said(value: object) -> str:
-    """As in "r2plus1d 0.5, tsm 0.5"; what is inside another in brackets."""
-    if not isinstance(value, dict):
-        return str(value)
-    inner = (f"({_said(v)})" if isinstance(v, dict) else _said(v) for v in value.values())
-    return ", ".join(f"{k} {text}" for k, text in zip(value, inner, strict=True))

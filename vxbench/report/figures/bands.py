@@ -23,7 +23,7 @@ from vxbench.report.figures.style import (
     line,
 )
 
-WIDTH, ROW, TITLE, FOOT = 7.6, 3.1, 0.35, 0.65  # inches
+WIDTH, ROW, TITLE, FOOT = 7.6, 3.1, 0.35, 0.8  # inches
 LEFT = 0.09  # of the width
 NEAR = 1e-9  # shares are sums of tenths
 

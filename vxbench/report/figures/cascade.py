@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.style import (
     FAINT,
     FOOT_SIZE,
@@ -25,7 +25,12 @@ CURVES, FOOT_LINE, BETWEEN = 2.9, 0.16, 0.85  # inches
 
 
 def cascade_figure(
-    stem: str | Path, maps: Block, curves: pd.DataFrame, measures: dict[str, str], foot: str = ""
+    stem: str | Path,
+    maps: Block,
+    curves: pd.DataFrame,
+    measures: dict[str, str],
+    foot: str = "",
+    facts: Facts = None,
 ) -> list[Path]:
     """<stem>.png and .pdf: one row of maps a stage and, below, one plot a measure over the stages.
 
@@ -45,7 +50,7 @@ def cascade_figure(
     figure.text(LEFT / width, (below - 0.05) / height, "likeness to the map of the trained network", **title)
     look = {"size": FOOT_SIZE, "color": FAINT, "va": "bottom", "linespacing": 1.3}
     figure.text(EDGE / width, EDGE / height, foot, **look, **PLAIN)
-    return save(figure, stem)
+    return save(figure, stem, facts)
 
 
 def room_below(figure: Figure, inches: float) -> None:

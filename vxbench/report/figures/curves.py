@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from vxbench.errors import UserError
 from vxbench.report.figures import style
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.style import FAINT, HAIR, INK, PLAIN
 from vxbench.report.figures.tiles import wrapped
 
@@ -43,6 +43,7 @@ def curves_figure(
     labels: tuple[str, str],
     heading: str = "",
     foot: str = "",
+    facts: Facts = None,
 ) -> list[Path]:
     """<stem>.png and .pdf. x: (n,). labels: of the two axes. heading: over the legend, which keeps the curves' order.
 
@@ -63,7 +64,7 @@ def curves_figure(
     _plot(axes, x, curves, heading)
     _dress(axes, labels)
     _words(figure, title, foot)
-    return save(figure, stem)
+    return save(figure, stem, facts)
 
 
 def _words(figure: Figure, title: str, foot: str) -> None:

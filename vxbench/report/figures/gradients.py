@@ -7,14 +7,14 @@ import numpy as np
 
 from vxbench.report.figures.maps import FigureClip, block
 from vxbench.report.figures.maps import frame_indices as indices
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.tiles import DARK, Bar, Row, tiles_figure
 
 DIVERGING = "PuOr_r"  # purple below zero, orange above: told apart by everybody
 
 
 def signed_figure(
-    stem: str | Path, clip: FigureClip, maps: dict[str, np.ndarray], foot: str, columns: int = 5
+    stem: str | Path, clip: FigureClip, maps: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
 ) -> list[Path]:
     """<stem>.png and .pdf: the clip's frames and, a row each, maps {name: (T, H, W)} of any sign.
 
@@ -28,4 +28,4 @@ def signed_figure(
         drawn.rows.append(Row(name, pictures, clip.notes.get(name, ""), boxes, DARK))
     words = {0: f"{-top:.2g}", 0.5: "0", 1: f"{top:.2g}"}
     drawn.rows[1].bar = Bar(matplotlib.colormaps[DIVERGING], words)
-    return save(tiles_figure([drawn], foot), stem)
+    return save(tiles_figure([drawn], foot), stem, facts)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from vxbench.report.figures.maps import FigureClip, block, frame_indices
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.tiles import STRONG, Row, tiles_figure
 
 
 def kept_figure(
-    stem: str | Path, clip: FigureClip, kept: dict[str, np.ndarray], foot: str, columns: int = 5
+    stem: str | Path, clip: FigureClip, kept: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
 ) -> list[Path]:
     """<stem>.png and .pdf: the clip's frames and, a row each, kept clips {name: (T, H, W, 3) uint8}.
 
@@ -20,4 +20,4 @@ def kept_figure(
     boxes = drawn.rows[0].outlines
     for name, frames in kept.items():
         drawn.rows.append(Row(name, [frames[t] for t in shown], clip.notes.get(name, ""), boxes, STRONG))
-    return save(tiles_figure([drawn], foot), stem)
+    return save(tiles_figure([drawn], foot), stem, facts)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from vxbench.errors import UserError
-from vxbench.report.figures.save import save, save_as
+from vxbench.report.figures.save import Facts, save, save_as
 from vxbench.report.figures.tiles import STRONG, Bar, Block, Row, tiles_figure
 
 COLUMNS = 6  # frames side by side
@@ -56,10 +56,14 @@ def maps_figures(
 
 
 def maps_print(
-    stem: str | Path, clips: list[tuple[FigureClip, list[tuple[str, str]]]], foot: str, columns: int = COLUMNS
+    stem: str | Path,
+    clips: list[tuple[FigureClip, list[tuple[str, str]]]],
+    foot: str,
+    facts: Facts = None,
+    columns: int = COLUMNS,
 ) -> list[Path]:
     """<stem>.png and .pdf of clips below each other, each with rows of its own, and a foot. Raises as maps_figure."""
-    return save(tiles_figure([block(clip, rows, columns) for clip, rows in clips], foot), stem)
+    return save(tiles_figure([block(clip, rows, columns) for clip, rows in clips], foot), stem, facts)
 
 
 def block(clip: FigureClip, rows: list[tuple[str, str]], columns: int = COLUMNS) -> Block:

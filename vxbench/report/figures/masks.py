@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from vxbench.report.figures.maps import FigureClip, block, frame_indices
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.style import COLOURS
 from vxbench.report.figures.tiles import Row, tiles_figure
 
@@ -45,6 +45,7 @@ def masks_figure(
     squares: np.ndarray,
     fill: tuple[float, float, float],
     foot: str = "",
+    facts: Facts = None,
     columns: int = 6,
 ) -> list[Path]:
     """<stem>.png and .pdf: frames, the motion, what the first square hides, and what all of them hide together.
@@ -65,7 +66,7 @@ def masks_figure(
         _arrows(flow[place], arrows, t)
         _squares(one[place], squares[:1, t])
         _squares(joined[place], squares[:, t])
-    return save(figure, stem)
+    return save(figure, stem, facts)
 
 
 def faded(frame: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """xs, ys: [(pixel, label)] of the ticks."""
+    """Both axes are [0, 1], so that charts can be compared. xs, ys: [(pixel, label)] of the ticks."""
 
     title: str
     x_title: str
@@ -102,32 +102,24 @@ def _is_curve(curve: object) -> bool:
 
 
 def _chart(metric: str, means: list[tuple[int, str, np.ndarray, int]]) -> Chart:
-    low, high = _range(np.concatenate([curve for _, _, curve, _ in means]))
     lines = [
-        Line(number, name, area(curve), clips, _points(curve, low, high), curve.tolist())
-        for number, name, curve, clips in means
+        Line(number, name, area(curve), clips, _points(curve), curve.tolist()) for number, name, curve, clips in means
     ]
     share = "deleted" if metric == "deletion" else "inserted"
     ticks = np.linspace(0, 1, TICKS + 1)
     xs = [(_x(tick), f"{tick:.1f}") for tick in ticks]
-    ys = [(_y(tick, 0, 1), f"{low + tick * (high - low):.2f}") for tick in ticks]
+    ys = [(_y(tick), f"{tick:.1f}") for tick in ticks]
     return Chart(METRICS[metric], f"share of the clip {share}", lines, xs, ys)
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
-    """The fifths of [0, 1] between which all values lie."""
-    low, high = np.floor(values.min() * 5) / 5, np.ceil(values.max() * 5) / 5
-    return (low, high) if high > low else (low - 0.2, high + 0.2)
-
-
-def _points(curve: np.ndarray, low: float, high: float) -> str:
+def _points(curve: np.ndarray) -> str:
     xs = np.linspace(0, 1, len(curve))
-    return " ".join(f"{_x(x):.1f},{_y(y, low, high):.1f}" for x, y in zip(xs, curve, strict=True))
+    return " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(xs, curve, strict=True))
 
 
 def _x(share: float) -> float:
     return LEFT + share * (RIGHT - LEFT)
 
 
-def _y(value: float, low: float, high: float) -> float:
-    return BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP)
+def _y(probability: float) -> float:
+    return BOTTOM - probability * (BOTTOM - TOP)

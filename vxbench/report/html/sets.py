@@ -25,7 +25,11 @@ def script_data(pages: list[PageTable], shown: dict[Place, list[dict]], images: 
     clips = clips_of(pages)
     places = {dataset: {clip: i for i, clip in enumerate(ids)} for dataset, ids in clips.items()}
     cells = {cell.id: _values(cell, places[cell.result.dataset]) for page in pages for cell in page.cells if cell.id}
-    sets = [_set(page, *where, shown.get((page.name, *where), [])) for page in pages for where in combinations(page)]
+    sets = [
+        _set(page, *where, places[where[1]], shown.get((page.name, *where), []))
+        for page in pages
+        for where in combinations(page)
+    ]
     return {"clips": clips, "cells": cells, "sets": sets, "images": images, "scale": colour_scale()}
 
 
@@ -36,7 +40,7 @@ def colour_scale() -> dict[str, Any]:
 
 
 def clips_of(pages: list[PageTable]) -> dict[str, list[str]]:
-    """Ids of all clips that any cell has a line for, by data set, sorted."""
+    """Ids of all clips that any cell of these tables has a line for, by data set, sorted."""
     found: dict[str, set[str]] = {}
     for page in pages:
         for cell in page.cells:
@@ -59,7 +63,8 @@ def methods(page: PageTable, model: str, dataset: str) -> Iterator[tuple[str, Pa
         yield names.get(cell.result.row, cell.result.row), cell
 
 
-def _set(page: PageTable, model: str, dataset: str, pictures: list[dict]) -> dict[str, Any]:
+def _set(page: PageTable, model: str, dataset: str, places: dict[str, int], pictures: list[dict]) -> dict[str, Any]:
+    """clips: places of the table's own clips of the data set, which other tables may share or not."""
     listed = [
         {"name": name, "row": cell.result.row, "cell": cell.id, "why": cell.message}
         for name, cell in methods(page, model, dataset)
@@ -71,6 +76,7 @@ def _set(page: PageTable, model: str, dataset: str, pictures: list[dict]) -> dic
         "datasetName": display_names("datasets").get(dataset, dataset),
         "methods": listed,
         "metrics": _metrics(page, model, dataset),
+        "clips": [places[clip] for clip in clips_of([page])[dataset]],
         "pictures": pictures,
     }
 

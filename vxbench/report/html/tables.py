@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vxbench.report.comparison import Pair
 from vxbench.report.html.data import PageTable
+from vxbench.report.orders import verdict
 from vxbench.report.published import doubts, layout, tables
-from vxbench.report.render.text import beside, groups, interval, last_lines, number, sample
+from vxbench.report.render.text import beside, groups, interval, last_lines, number, sample, signed
 from vxbench.report.table import STATES, Entry, Table
 
 KINDS = {"paper": "", "added": "not in the paper", "control": "controls"}
@@ -37,8 +39,25 @@ class TableView:
     heads: list[str]
     bodies: list[tuple[str, list[tuple[str, list[Cell]]]]]
     foot: list[tuple[str, list[Cell]]]
+    differences: list["Difference"] = field(default_factory=list)
     notes: list[tuple[str, list[str]]] = field(default_factory=list)
     made: str = ""
+
+
+class Difference(NamedTuple):
+    """Two rows of a column. difference: a minus b, with its interval. ahead: the row that is really better, or "".
+
+    order: what that says of the paper's order of the two, "" where it prints none.
+    """
+
+    column: str
+    a: str
+    b: str
+    difference: Cell
+    n: int
+    p: float
+    ahead: str
+    order: str
 
 
 def table_view(page: PageTable) -> TableView:
@@ -54,9 +73,25 @@ def table_view(page: PageTable) -> TableView:
         heads=[text for i, column in enumerate(table.columns) for text in _pair(table, i, column.heading, "paper")],
         bodies=_bodies(table),
         foot=[(name, _foot(table, texts)) for name, texts in last_lines(table)],
+        differences=differences(table),
         notes=table.notes,
         made=page.made,
     )
+
+
+def differences(table: Table) -> list[Difference]:
+    """Each two rows of each column, compared clip by clip."""
+    return [_difference(table, pair) for pair in table.pairs]
+
+
+def _difference(table: Table, pair: Pair) -> Difference:
+    names = {row.key: row.display for row in table.rows} | {"": ""}
+    column, found, decimals = table.columns[pair.column], pair.difference, table.layout.decimals
+    small = f"[{signed(found.low, decimals)}, {signed(found.high, decimals)}]"
+    said = Cell(signed(found.mean, decimals), small, found.mean)
+    ahead = names[pair.ahead(column.higher_is_better)]
+    rows = names[pair.a], names[pair.b]
+    return Difference(column.name, *rows, said, found.n, pair.p_holm, ahead, verdict(table, pair))
 
 
 def overview(pages: list[PageTable]) -> list[dict]:

@@ -1,5 +1,6 @@
 """LaTeX: a table environment with one booktabs tabular a block. Needs booktabs and graphicx."""
 
+import re
 from itertools import groupby
 
 from vxbench.report.render.text import (
@@ -17,6 +18,7 @@ MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 # Scales a tabular that is wider than the text, and no other.
 SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 LONG_NOTES = ("Clips", "Clips without a value", "Given but not in this table")  # listed in the .md and .csv
+COUNT = re.compile(r"[^:]+: \d+ clips? (in \d+ cells?;|skipped,)")  # in a long note the line that counts
 SIGNS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "|": r"$|$",
@@ -101,14 +103,10 @@ def _notes(table: Table) -> list[str]:
     """The notes as running text; of the lists of clips only the count."""
     lines = [r"\begin{minipage}{\linewidth}\scriptsize"]
     for title, entries in table.notes:
-        shown = [e for e in entries if _is_count(e)] if title in LONG_NOTES else entries
+        shown = [e for e in entries if COUNT.match(e)] if title in LONG_NOTES else entries
         if shown:
             lines.append(rf"\textit{{{escape(title)}.}} {escape(' '.join(map(_sentence, shown)))}\par")
     return [*lines, r"\end{minipage}"]
-
-
-def _is_count(line: str) -> bool:
-    return " clips in " in line or "skipped" in line
 
 
 def _sentence(line: str) -> str:

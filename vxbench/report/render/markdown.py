@@ -25,7 +25,7 @@ def render(table: Table) -> str:
         parts += [f"### {escape(title)}"] if title else []
         parts.append(_block(table, indices))
     for title, lines in table.notes:
-        parts.append("\n".join([f"**{title}**", "", *(f"- {escape(line)}" for line in lines)]))
+        parts.append("\n".join([f"**{escape(title)}**", "", *(f"- {escape(line)}" for line in lines)]))
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,7 +6,7 @@ from vxbench.report.render.tidy import lines_of
 from vxbench.report.table import Table
 
 FIELDS = (
-    "table", "profile", "comparable", "model_a", "model_b", "dataset", "metric", "unit", "higher_is_better",
+    "table", "profile", "protocol", "comparable", "model_a", "model_b", "dataset", "metric", "unit", "higher_is_better",
     "row_a", "row_b", "n", "difference", "low", "high", "p", "p_holm", "real", "ahead",
     "published_difference", "published_order",
 )  # fmt: skip
@@ -23,6 +23,7 @@ def _line(table: Table, pair: Pair) -> dict:
     return {
         "table": table.key,
         "profile": table.profile.name,
+        "protocol": table.profile.protocol,
         "comparable": table.profile.comparable,
         "model_a": column.model or pair.a,
         "model_b": column.model or pair.b,

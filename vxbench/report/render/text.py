@@ -24,6 +24,11 @@ def interval(entry: Entry, decimals: int) -> str:
     return f"[{number(entry.estimate.low, decimals)}, {number(entry.estimate.high, decimals)}]"
 
 
+def counted(many: int, noun: str) -> str:
+    """ "1 clip", "3 clips", "0 clips"."""
+    return f"{many} {noun}" if many == 1 else f"{many} {noun}s"
+
+
 def span(places: list[int]) -> str:
     """Ascending whole numbers, runs of three or more drawn together: [1, 2, 4, 5, 6] is "1, 2, 4–6"."""
     runs: list[list[int]] = []

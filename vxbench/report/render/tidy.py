@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from vxbench.report.table import Column, Entry, Row, Table
 
 FIELDS = (
-    "table", "profile", "comparable", "row", "kind", "model", "dataset", "metric", "unit",
+    "table", "profile", "protocol", "comparable", "row", "kind", "model", "dataset", "metric", "unit",
     "higher_is_better", "state", "mean", "low", "high", "n", "failed",
     "skipped", "degenerate", "published", "blank", "doubt", "scored", "difference", "published_in_interval",
     "rank_tau", "rank_low", "rank_high", "rank_rows", "reason",
@@ -33,6 +33,7 @@ def _line(table: Table, row: Row, column: Column, entry: Entry) -> dict:
     line = {
         "table": table.key,
         "profile": table.profile.name,
+        "protocol": table.profile.protocol,
         "comparable": table.profile.comparable,
         "row": row.key,
         "kind": row.kind,

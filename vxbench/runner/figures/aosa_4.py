@@ -13,7 +13,7 @@ from vxbench.explainers.occlusion.tubes import Tracks
 from vxbench.ranges import whole
 from vxbench.report.figures.masks import Arrows, masks_figure
 from vxbench.runner.config import build
-from vxbench.runner.figures.shared import clip_of, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, facts, foot, made_of, stem
 from vxbench.runner.one_clip import open_clip
 
 
@@ -38,7 +38,7 @@ def make(config: DictConfig) -> list[Path]:
     )
     small = foot(config, made_of(config, one), words)
     fill, squares = tuple(one.classifier.input.mean), squares_of(holes, anchor)
-    return masks_figure(stem(config), clip_of(one, {}), arrows, squares, fill, small, wanted.columns)
+    return masks_figure(stem(config), clip_of(one, {}), arrows, squares, fill, small, facts(config), wanted.columns)
 
 
 def farthest(tracks: Tracks) -> int:

@@ -22,7 +22,7 @@ from vxbench.report.figures.tiles import Block
 from vxbench.report.statistics import estimate
 from vxbench.runner.config import build
 from vxbench.runner.figures.configs import variant
-from vxbench.runner.figures.shared import clip_of, display, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, display, facts, foot, iterations, made_of, span, stem
 from vxbench.runner.job import run_cell, spread
 from vxbench.runner.one_clip import OneClip, explain, open_clip
 from vxbench.runner.store import Store
@@ -31,24 +31,25 @@ from vxbench.runner.store import Store
 def make(config: DictConfig) -> list[Path]:
     """results/figures/aosa_8.{png,pdf}. The curves are of the sanity metric's cells, which are computed if need be."""
     one, wanted = open_clip(config, config.figure.clip), config.figure
-    parts, curves, clips = {}, [], 0
+    parts, curves = {}, []
     for name in wanted.explainers:
         mine, method = variant(config, f"explainer={name}"), display(config, name)
         rows = cell_rows(mine)
-        clips = rows["clip"].nunique()
         check: SanityCheck = build(mine, "metric.sanity")
         stages = [ORIGINAL, *check.stages]
         curves += [{"method": method} | point for point in points(rows, list(wanted.measures), stages)]
         parts[method] = block_of(mine, one, check)
     title = clip_of(one, {}).label_name
+    counted = span([point["n"] for point in curves])
     small = foot(
         config,
         made_of(config, one),
+        *iterations(config, wanted.explainers),
         "rows: the layer drawn anew, with all above it; the class explained stays that of the trained network",
-        f"curves: mean over {clips} clips with its 95 % bootstrap interval",
+        f"curves: mean over {counted} clips with its 95 % bootstrap interval",
     )
     maps = beside(f"{config.model.display}: {title}", one.id, parts)
-    return cascade_figure(stem(config), maps, pd.DataFrame(curves), dict(wanted.measures), small)
+    return cascade_figure(stem(config), maps, pd.DataFrame(curves), dict(wanted.measures), small, facts(config))
 
 
 def cell_rows(config: DictConfig) -> pd.DataFrame:

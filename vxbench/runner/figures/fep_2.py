@@ -9,10 +9,11 @@ from torch import Tensor
 
 from vxbench.errors import UserError
 from vxbench.explainers.perturbation.frequency import BandFilter
+from vxbench.explainers.perturbation.methods import FEP, FEPOnSTEP
 from vxbench.ranges import within
 from vxbench.report.figures.gradients import signed_figure
 from vxbench.runner.config import build
-from vxbench.runner.figures.shared import clip_of, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, facts, foot, made_of, stem
 from vxbench.runner.one_clip import OneClip, explain, open_clip
 
 
@@ -31,26 +32,32 @@ class Watched:
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/fep_2.{png,pdf}: frames, g and g~ of the same iteration, on one scale."""
-    one = open_clip(config, config.figure.clip)
-    done = round(within("figure.after", config.figure.after, 0, 1) * config.profile.iterations)
+    explainer, one = in_seed(config), open_clip(config, config.figure.clip)
+    done = round(within("figure.after", config.figure.after, 0, 1) * explainer.iterations)
     raw, modulated = gradients(config, one, done)
-    settings = config.explainer
     line = (
-        f"gradient in F-EP's seed after {done} of these, each seed drawn over the pixels nearest to it; "
-        f"r_l = {settings.r_l:g}, r_h = {settings.r_h:g}"
+        f"gradient in F-EP's seed after {done} of {explainer.iterations} iterations, each seed drawn over the pixels "
+        f"nearest to it; r_l = {config.explainer.r_l:g}, r_h = {config.explainer.r_h:g}"
     )
     maps = {"EP: g": raw, "F-EP: modulated g": modulated}
-    return signed_figure(stem(config), clip_of(one, {}), maps, foot(config, made_of(config, one), line))
+    small = foot(config, made_of(config, one), line)
+    return signed_figure(stem(config), clip_of(one, {}), maps, small, facts(config))
+
+
+def in_seed(config: DictConfig) -> FEP | FEPOnSTEP:
+    """The explainer. Raises UserError for one that modulates no gradient, or not the seed's."""
+    explainer = build(config, "explainer")
+    if getattr(explainer, "tensor", None) != "seed":
+        raise UserError("fep_2 shows the gradient in the seed: use explainer=fep or fep_on_step, explainer.tensor=seed")
+    return explainer
 
 
 def gradients(config: DictConfig, one: OneClip, done: int) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the objective in F-EP's seed after `done` iterations, and the same modulated, on the frame's pixels.
 
-    Each (T, H, W). Raises UserError for an explainer that modulates none, or not the seed's.
+    Each (T, H, W). Raises as `in_seed`.
     """
-    explainer = build(config, "explainer")
-    if getattr(explainer, "tensor", None) != "seed":
-        raise UserError("fep_2 shows the gradient in the seed: use explainer=fep or fep_on_step, explainer.tensor=seed")
+    explainer = in_seed(config)
     explainer.band = watched = Watched(explainer.band)
     explainer.iterations = done + 1
     explain(config, one, explainer)

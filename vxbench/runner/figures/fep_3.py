@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from vxbench.report.figures.kept import kept_figure
 from vxbench.runner.figures.configs import variant
-from vxbench.runner.figures.shared import clip_of, display, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, display, facts, foot, iterations, made_of, stem
 from vxbench.runner.one_clip import explain, kept, kept_frames, open_clip
 
 
@@ -20,8 +20,9 @@ def make(config: DictConfig) -> list[Path]:
         saliency, row = explain(variant(config, f"explainer={name}"), one), display(config, name)
         frames[row] = kept_frames(one, saliency)
         notes[row] = _note(_p(kept(one, saliency), one.target), printed.get(name))
-    facts = foot(config, made_of(config, one), f"p: of that class. printed: {printed.clip}.")
-    return kept_figure(stem(config), clip_of(one, notes), frames, facts)
+    methods = iterations(config, config.figure.explainers)
+    small = foot(config, made_of(config, one), *methods, f"p: of that class. printed: {printed.clip}.")
+    return kept_figure(stem(config), clip_of(one, notes), frames, small, facts(config))
 
 
 def _p(probabilities: np.ndarray, target) -> float:

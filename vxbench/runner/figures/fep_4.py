@@ -10,7 +10,7 @@ from vxbench.report import CellResult
 from vxbench.report.cells import CONTROLS
 from vxbench.report.figures.curves import Curve, curves_figure
 from vxbench.report.published import display_names, layout
-from vxbench.runner.figures.shared import display, foot, stem
+from vxbench.runner.figures.shared import display, facts, foot, span, stem
 from vxbench.runner.records import FOLDER, Record, read_record, record_name
 
 LABELS = ("share of the clip's voxels deleted, most salient first", "probability of the explained class")
@@ -33,8 +33,9 @@ def make(config: DictConfig) -> list[Path]:
     title = f"Deletion: {config.model.display} on {display_names('datasets').get(dataset, dataset)}"
     curves = [curve(config, row, found[row]) for row in order(found)]
     x = np.linspace(0, 1, len(curves[0].y))
-    facts = foot(config, *counted(record, found), *record.profile.settings)
-    return curves_figure(stem(config), title, x, curves, LABELS, "area under the curve, lower is better", facts)
+    small = foot(config, *counted(record, found), *record.profile.settings)
+    heading = "area under the curve, lower is better"
+    return curves_figure(stem(config), title, x, curves, LABELS, heading, small, facts(config))
 
 
 def record_of(config: DictConfig) -> Record:
@@ -78,5 +79,5 @@ def order(found: dict[str, np.ndarray]) -> list[str]:
 
 def counted(record: Record, found: dict[str, np.ndarray]) -> list[str]:
     """How many clips the means are of."""
-    counts = sorted({len(curves) for curves in found.values()})
-    return [f"table {record.name} of {record.made}: means over {' to '.join(map(str, counts))} clips"]
+    counts = span([len(curves) for curves in found.values()])
+    return [f"table {record.name} of {record.made}: means over {counts} clips"]

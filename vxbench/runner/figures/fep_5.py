@@ -41,8 +41,21 @@ def foot_of(config: DictConfig, panels: list[Bands]) -> list[str]:
     shares = ", ".join(f"{share:g}" for share in config.figure.r_l)
     paper = "" if config.profile.comparable else ", not comparable with the paper"
     hollow = any((panel.grid.one_sided > 0.5).any() for panel in panels)
+    made = [facts_of(panels, "iterations", "{} iterations"), facts_of(panels, "seed", "seed {}")]
+    made.append(facts_of(panels, "target", "explained class: {}"))
     return [
         f"{config.profile.title}{paper}; {clips} clips a point, 95 % bootstrap intervals",
+        ", ".join(filter(None, made)),
         *(["hollow: most maps are above the threshold of STC everywhere or nowhere"] if hollow else []),
         f"series over r_h at r_l = {shares}: the paper's caption (0.3, 0.4, 0.5) and text (0.4, 0.5, 0.6) differ",
     ]
+
+
+def facts_of(panels: list[Bands], column: str, words: str) -> str:
+    """What the cells have in a column, in words; of several numbers the least and the greatest."""
+    values = sorted({value for panel in panels for value in panel.grid[column].dropna()})
+    if not values:
+        return ""
+    if isinstance(values[0], str):
+        return words.format(", ".join(values))
+    return words.format(" to ".join(f"{value:g}" for value in dict.fromkeys((values[0], values[-1]))))

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from vxbench.report.figures.maps import maps_print
 from vxbench.runner.figures.recognised import WORDS, recognised
-from vxbench.runner.figures.shared import foot, made_of, stem
+from vxbench.runner.figures.shared import facts, foot, iterations, made_of, stem
 from vxbench.runner.one_clip import open_clip
 
 
@@ -14,4 +14,5 @@ def make(config: DictConfig) -> list[Path]:
     """results/figures/fep_6.{png,pdf}."""
     one = open_clip(config, config.figure.clip)
     clip = recognised(config, one, config.figure.explainers)
-    return maps_print(stem(config), [clip], foot(config, made_of(config, one), WORDS), config.figure.columns)
+    small = foot(config, made_of(config, one), *iterations(config, config.figure.explainers), WORDS)
+    return maps_print(stem(config), [clip], small, facts(config), config.figure.columns)

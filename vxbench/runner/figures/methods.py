@@ -13,23 +13,24 @@ from vxbench.report.figures.save import save
 from vxbench.report.figures.tiles import Block, tiles_figure
 from vxbench.report.published import display_names
 from vxbench.runner.figures.configs import variant
-from vxbench.runner.figures.shared import clip_of, display, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, display, facts, foot, iterations, made_of, stem
 from vxbench.runner.one_clip import OneClip, explain, open_clip
 
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/<key>.{png,pdf}: a block a data set of `figure.clips`, a group of columns a model."""
-    blocks, facts = [], []
+    blocks, lines = [], []
     for dataset, clip_id in config.figure.clips.items():
         drawn, said = block_of(config, dataset, clip_id)
         blocks.append(drawn)
-        facts += said
-    return save(tiles_figure(blocks, foot(config, *facts)), stem(config))
+        lines += said
+    small = foot(config, *lines, *iterations(config, config.figure.explainers))
+    return save(tiles_figure(blocks, small), stem(config), facts(config))
 
 
 def block_of(config: DictConfig, dataset: str, clip_id: str | None) -> tuple[Block, list[str]]:
     """The clip's maps by all methods and models, and lines for the foot. clip_id: None for the first."""
-    parts, facts, wanted = {}, [], config.figure
+    parts, lines, wanted = {}, [], config.figure
     given = wanted.get("names") or {}
     rows = [(name, given.get(name, display(config, name))) for name in wanted.explainers]
     for model in wanted.models:
@@ -38,14 +39,14 @@ def block_of(config: DictConfig, dataset: str, clip_id: str | None) -> tuple[Blo
         clip_id = one.id  # the next model's clip is this one
         clip, absent = maps_of(mine, one, wanted.explainers)
         parts[mine.model.display] = block(clip, rows, wanted.columns)
-        facts.append(made_of(mine, one))
-        facts += [
+        lines.append(made_of(mine, one))
+        lines += [
             f"–: {dict(rows)[name]} does not apply to {mine.model.display}: {why}" for name, why in absent.items()
         ]
     for row in (row for part in parts.values() for row in part.rows):
         row.missing = "–"
     name = display_names("datasets").get(dataset, dataset)
-    return beside(f"{name}: {clip.label_name}", clip_id, parts), facts
+    return beside(f"{name}: {clip.label_name}", clip_id, parts), lines
 
 
 def maps_of(config: DictConfig, one: OneClip, explainers: Sequence[str]) -> tuple[FigureClip, dict[str, str]]:

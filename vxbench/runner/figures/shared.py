@@ -1,6 +1,8 @@
 """What the figures of one or two clips share: the file's name, the foot, the clip as drawings take it."""
 
 import re
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from omegaconf import DictConfig
 
 from vxbench.report.figures import FigureClip
 from vxbench.report.published import display_names, layout
+from vxbench.runner.figures.configs import variant
 from vxbench.runner.one_clip import OneClip
 
 
@@ -16,20 +19,36 @@ def stem(config: DictConfig) -> Path:
     return Path(config.paths.results) / "figures" / config.figure.key
 
 
-def foot(config: DictConfig, *facts: str) -> str:
+def facts(config: DictConfig) -> dict[str, str]:
+    """What is written into the figure's file, for report.py."""
+    return {"profile": config.profile.name, "made": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def foot(config: DictConfig, *lines: str) -> str:
     """Small print below a figure: the profile, then what it was made of, in one line each."""
     profile = config.profile
-    return "\n".join([f"profile {profile.name}: {profile.title}; seed {config.seed}", *facts])
+    return "\n".join([f"profile {profile.name}: {profile.title}; seed {config.seed}", *lines])
 
 
 def made_of(config: DictConfig, one: OneClip) -> str:
-    """Model, data set, clip and explained class of one config, and the iterations if its method has any."""
+    """Model, data set, clip and explained class of one config."""
     dataset = config.hydra.runtime.choices.dataset
-    iterations = f"; {config.explainer.iterations} iterations" if "iterations" in config.explainer else ""
     return (
         f"{config.model.display} on {display_names('datasets').get(dataset, dataset)}, clip {one.id}; "
-        f"explained class: {one.target_name} ({config.target}){iterations}"
+        f"explained class: {one.target_name} ({config.target})"
     )
+
+
+def iterations(config: DictConfig, explainers: Sequence[str]) -> list[str]:
+    """A line on how many iterations those of the methods have that iterate; none without such a method."""
+    nodes = [variant(config, f"explainer={name}").explainer for name in explainers]
+    counts = [node.iterations for node in nodes if "iterations" in node]
+    return [f"perturbation methods: {span(counts)} iterations"] if counts else []
+
+
+def span(counts: Collection[int]) -> str:
+    """The least to the largest; one number where they are equal."""
+    return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
 
 def clip_of(one: OneClip, notes: dict[str, str]) -> FigureClip:

@@ -12,7 +12,7 @@ from vxbench.report.figures import FigureClip
 from vxbench.report.figures.maps import maps_print
 from vxbench.runner.config import build
 from vxbench.runner.figures.configs import variant
-from vxbench.runner.figures.shared import clip_of, foot, made_of, stem
+from vxbench.runner.figures.shared import clip_of, facts, foot, made_of, stem
 from vxbench.runner.one_clip import OneClip, open_clip
 from vxbench.runner.seeds import generator_of
 
@@ -24,14 +24,15 @@ WORDS = (
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/step_2.{png,pdf}: a block a network, all of one clip."""
-    clips, facts, clip_id = [], [], config.figure.clip
+    clips, lines, clip_id = [], [], config.figure.clip
     for model in config.figure.models:
         mine = variant(config, f"model={model}")
         one = open_clip(mine, clip_id)
         clip_id = one.id  # the next network's clip is this one
         clips.append((panel(mine, one), [("mask", "EP-3D")]))
-        facts.append(made_of(mine, one))
-    return maps_print(stem(config), clips, foot(config, *facts, *WORDS), config.figure.columns)
+        lines.append(made_of(mine, one))
+    lines.append(f"EP-3D: {config.metric.min_preservation_ratio.explainer.iterations} iterations an area")
+    return maps_print(stem(config), clips, foot(config, *lines, *WORDS), facts(config), config.figure.columns)
 
 
 def panel(config: DictConfig, one: OneClip) -> FigureClip:

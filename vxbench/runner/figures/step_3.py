@@ -7,22 +7,22 @@ from omegaconf import DictConfig
 from vxbench.report.figures.maps import maps_print
 from vxbench.runner.figures.configs import variant
 from vxbench.runner.figures.recognised import WORDS, recognised
-from vxbench.runner.figures.shared import foot, made_of, stem
+from vxbench.runner.figures.shared import facts, foot, iterations, made_of, stem
 from vxbench.runner.one_clip import open_clip
 
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/step_3.{png,pdf}: a block a network, with the rows that apply to it."""
-    clips, facts = [], []
+    clips, lines = [], []
     for panel in config.figure.panels:
         mine = variant(config, f"model={panel.model}", f"dataset={panel.dataset}")
         one = open_clip(mine, panel.clip)
         clip, rows = recognised(mine, one, panel.explainers)
         clip.label_name = f"{mine.model.display}: {clip.label_name}"
         clips.append((clip, rows))
-        facts.append(f"{made_of(mine, one)}; area of the masks {areas(mine)}")
-    facts.append(WORDS)
-    return maps_print(stem(config), clips, foot(config, *facts), config.figure.columns)
+        lines.append(f"{made_of(mine, one)}; area of the masks {areas(mine)}")
+    methods = iterations(config, [name for panel in config.figure.panels for name in panel.explainers])
+    return maps_print(stem(config), clips, foot(config, *lines, *methods, WORDS), facts(config), config.figure.columns)
 
 
 def areas(config: DictConfig) -> str:

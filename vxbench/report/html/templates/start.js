@@ -9,5 +9,5 @@ makeValues(
 
 // On paper the notes are open: they say what the numbers mean.
 addEventListener("beforeprint", () => {
-  for (const notes of document.querySelectorAll("section[id^='table-'] > details")) notes.open = true;
+  for (const notes of document.querySelectorAll("section[id^='table-'] > details.notes")) notes.open = true;
 });

@@ -41,9 +41,9 @@ function makeValues(form, place, count) {
 function valuesTable(set, metric) {
   const head = (text, className) => element("th", { scope: "col", className }, text);
   const heads = element("tr", {}, head("Clip", ""), ...set.methods.map(({ name }) => head(name, "number")));
-  const rows = page.clips[set.dataset].map((clip, index) => {
+  const rows = set.clips.map((index) => {
     const cells = set.methods.map((method) => valueCell(valueOf(method.cell, metric, index), method.why));
-    return element("tr", {}, element("th", { scope: "row" }, clip), ...cells);
+    return element("tr", {}, element("th", { scope: "row" }, page.clips[set.dataset][index]), ...cells);
   });
   const title = `${metric.title}, ${set.model} on ${set.datasetName}, ${set.table}`;
   return element("table", {}, element("caption", {}, title), element("thead", {}, heads), element("tbody", {}, ...rows));
