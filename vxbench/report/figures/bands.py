@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vxbench.errors import UserError
-from vxbench.report.figures.save import save
+from vxbench.report.figures.save import Facts, save
 from vxbench.report.figures.style import (
     DPI,
     FAINT,
@@ -41,10 +41,10 @@ class Bands:
 
 
 def bands_figure(
-    stem: str | Path, panels: list[Bands], metric: str, r_l: list[float], foot: list[str] = ()
+    stem: str | Path, panels: list[Bands], metric: str, r_l: list[float], foot: list[str] = (), facts: Facts = None
 ) -> list[Path]:
-    """<stem>.png and .pdf of `bands_page`."""
-    return save(bands_page(panels, metric, r_l, foot), stem)
+    """<stem>.png and .pdf of `bands_page`. facts: see `save`."""
+    return save(bands_page(panels, metric, r_l, foot), stem, facts)
 
 
 def bands_page(panels: list[Bands], metric: str, r_l: list[float], foot: list[str] = ()) -> Figure:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from vxbench.errors import UserError
 from vxbench.report.figures.bands import Bands, bands_figure
 from vxbench.report.published import display_names
+from vxbench.runner.figures.shared import facts
 from vxbench.runner.sweep import Pair, read_grids
 
 
@@ -22,7 +23,7 @@ def make(config: DictConfig) -> list[Path]:
     panels = [panel_of(pair, grid, wanted.metric) for pair, grid in grids.items()]
     metric = display_names("metrics")[wanted.metric]
     stem = results / "figures" / wanted.key
-    return bands_figure(stem, panels, f"{metric} (%)", list(wanted.r_l), foot_of(config, panels))
+    return bands_figure(stem, panels, f"{metric} (%)", list(wanted.r_l), foot_of(config, panels), facts(config))
 
 
 def panel_of(pair: Pair, grid: pd.DataFrame, metric: str) -> Bands:
