@@ -94,7 +94,7 @@ def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
     assert (rows["r2plus1d"].r_l, rows["r2plus1d"].r_h) == (0.5, 0.2)
     assert (rows["tsm"].r_l, rows["tsm"].r_h) == (0.5, 0.1)
     assert composed("+table=fep_1", "explainer=step", "profile=paper").explainer.step == 13
-    assert composed("explainer=step").explainer.step is None
+    assert composed("explainer=step", "profile=paper").explainer.step is None
     assert composed("+table=fep_1", "explainer=fep", "explainer.r_h=0.4").explainer.r_h == 0.4
     assert composed("+table=fep_1", "explainer=gradcam").explainer.weights == "global"
     assert composed("+table=fep_1", "explainer=gradcam", "model=tsm").explainer.weights == "per_step"

@@ -60,15 +60,16 @@ def main() -> None:
     except Exception as error:  # of a launcher: one of its jobs was killed, or it could not start them
         if show_traceback:
             raise
-        reason = f"{type(error).__name__}: {_one_line(error)}"
+        reason = f"{type(error).__name__}: {_one_line(error, last=True)}"
         print(f"error: {reason}; what was computed is kept, run again for the rest", file=sys.stderr)
         sys.exit(1)
     sys.exit(1 if Summary.failed else 0)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception, last: bool = False) -> str:
+    """The first two lines of its message and, if it quotes what a job wrote, the last: what stopped the job."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:2]) if lines else type(error).__name__
+    return "; ".join([*lines[:2], *(lines[2:][-1:] if last else [])]) or type(error).__name__
 
 
 def _unrun(config: DictConfig, choices: dict[str, str], status: str, message: str) -> Outcome:
