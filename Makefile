@@ -111,6 +111,8 @@ train-mini: $(MINI) ## train the mini profile's models again, into vxbench/model
 	$(BIN)/python scripts/train.py model=timesformer dataset=kinetics400 recipe.epochs=160 recipe.optimizer.lr=1e-3
 	$(BIN)/python scripts/train.py model=vgg16lstm dataset=epic_object recipe.epochs=60 recipe.optimizer.lr=1e-3
 	$(BIN)/python scripts/train.py model=vgg16lstm dataset=ucf101_24 recipe.epochs=80 recipe.optimizer.lr=1e-3 model.network.detach=false init=epic_object licence=Apache-2.0
+	$(BIN)/python scripts/make_mini.py --root data/mini_large --only epic55 --train-per-class 240
+	$(BIN)/python scripts/train.py model=vgg16lstm dataset=epic_action dataset.training=action paths.data=data/mini_large recipe.epochs=50 recipe.optimizer.lr=1e-3 model.network.detach=false init=ucf101_24 licence=Apache-2.0
 
 check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips are there and can be read: PROFILE=paper DATA_ROOT=...
 	@$(BIN)/python scripts/check_data.py --profile $(PROFILE) $(ARGS)
@@ -123,6 +125,6 @@ benchmark: $(MINI) ## time explainers, networks and loading: BENCH=models ARGS='
 	@for part in $(BENCH); do $(BIN)/python scripts/benchmark.py $$part $(ARGS) || exit; done
 
 clean: ## remove the environment, generated data, results (results/reference stays) and caches
-	rm -rf $(VENV) data/mini outputs multirun .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data/mini data/mini_large outputs multirun .pytest_cache .ruff_cache .hypothesis
 	find results -mindepth 1 ! -path results/README.md ! -path results/reference ! -path 'results/reference/*' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
