@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from run_process import ROOT, Runner
 
 from vxbench.errors import UserError
-from vxbench.runner import config, gpus, job, reproduce
+from vxbench.runner import cli, config, gpus, job, reproduce
 from vxbench.runner.store import Store
 
 SLURM = Path(__file__).parent / "slurm"
@@ -55,12 +55,7 @@ def test_joblib_shares_the_processors_among_its_workers(runner):
 
 def test_reproduce_leaves_a_launcher_that_is_chosen_alone(monkeypatch):
     commands = []
-
-    def recorded(command, **_):
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(subprocess, "run", recorded)
+    monkeypatch.setattr(cli, "run", commands.append)
     given = Namespace(profile="mini", jobs=2)
     reproduce.run_table("fep_1", given, ["hydra/launcher=slurm"])
     reproduce.run_table("fep_1", given, [])

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -424,8 +425,10 @@ def test_every_metric_that_runs_no_method_can_be_timed(toy, name):
             assert pace._metric(toy, config, metric, 2) > 0
 
 
-def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy):
+def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy, monkeypatch):
     class Loads:
+        batches: ClassVar[list[int]] = []
+
         def __init__(self, *_):
             pass
 
@@ -436,14 +439,15 @@ def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy):
             pass
 
         def load(self, dataset, refs):
-            self.loaded = len(refs)
+            self.batches.append(len(refs))
             time.sleep(0.2)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "DecodePool", Loads)
-        data = SimpleNamespace(clips=[None] * 20)
-        assert pace.measure(composed(), {}, data).start >= 0.2
-    assert pace.measure(composed()).start < 0.2  # nothing is decoded; the toy is built at once
+    monkeypatch.setattr(pace, "DecodePool", Loads)
+    data = SimpleNamespace(clips=[None] * 20)
+    assert pace.measure(composed(), {}, data).start >= 0.2
+    assert Loads.batches == [8]
+    pace.measure(composed())
+    assert Loads.batches == [8]  # without clips nothing is decoded
 
 
 def test_a_real_network_is_timed(empty):

@@ -3,6 +3,8 @@
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -47,23 +49,42 @@ def job(config: DictConfig) -> Outcome:
 
 def main() -> None:
     """Entry point. Exit status 0: all well; 1: a cell failed; 2: the command could not be understood."""
-    show_traceback = "HYDRA_FULL_ERROR" in os.environ
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Runs the command line `words` in this process and returns its exit status, as `main`."""
+    Summary.failed = False
+    with _command_line(words) as show_traceback:
+        try:
+            check_choices(words)
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")(job)()
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            if show_traceback:
+                raise
+            print(f"error: {_one_line(error)}", file=sys.stderr)
+            return 2
+        except Exception as error:  # of a launcher: one of its jobs was killed, or it could not start them
+            if show_traceback:
+                raise
+            reason = f"{type(error).__name__}: {_one_line(error, last=True)}"
+            print(f"error: {reason}; what was computed is kept, run again for the rest", file=sys.stderr)
+            return 1
+    return 1 if Summary.failed else 0
+
+
+@contextmanager
+def _command_line(words: list[str]) -> Iterator[bool]:
+    """Gives Hydra the words, and errors to its caller; whether the user asked for tracebacks."""
+    before, show_traceback = sys.argv, "HYDRA_FULL_ERROR" in os.environ
+    sys.argv = [sys.argv[0], *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
     try:
-        check_choices(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")(job)()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if show_traceback:
-            raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(2)
-    except Exception as error:  # of a launcher: one of its jobs was killed, or it could not start them
-        if show_traceback:
-            raise
-        reason = f"{type(error).__name__}: {_one_line(error, last=True)}"
-        print(f"error: {reason}; what was computed is kept, run again for the rest", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(1 if Summary.failed else 0)
+        yield show_traceback
+    finally:
+        sys.argv = before
+        if not show_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
 
 
 def _one_line(error: Exception, last: bool = False) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -69,12 +68,14 @@ def need(keys: list[str], profile: str, overrides: dict[str, list[str]]) -> None
 
 
 def run_table(key: str, given: argparse.Namespace, overrides: list[str]) -> int:
-    """Runs one table in a process of its own and returns its exit status."""
-    command = [sys.executable, "-m", "vxbench.runner.cli", f"+table={key}", f"profile={given.profile}", *overrides]
+    """Runs one table and returns its exit status. Its worker processes stay for the next one's."""
+    from vxbench.runner.cli import run
+
+    words = [f"+table={key}", f"profile={given.profile}", *overrides]
     jobs = 1 if runs_alone(key) else given.jobs or default_jobs(given.profile)
     if jobs > 1 and not any(override.startswith("hydra/launcher=") for override in overrides):
-        command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    return subprocess.run(command, check=False).returncode
+        words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+    return run(words)
 
 
 def runs_alone(key: str) -> bool:

@@ -41,8 +41,7 @@ def main() -> None:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(2)
-    sys.argv.insert(1, SWEEP)
-    cli.main()
+    sys.exit(cli.run([SWEEP, *sys.argv[1:]]))
 
 
 def check(given: list[str]) -> None:
