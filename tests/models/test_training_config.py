@@ -4,6 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
+from safetensors.torch import load_file
 
 from vxbench.datasets.base import ClipRef
 from vxbench.errors import UserError
@@ -80,6 +81,41 @@ def test_a_body_is_taken_from_an_entry_of_the_weights(composed):
         begun = classifier_for(composed("model=tsm", f"init={init}"), classes=8).recognizer.state_dict()
         same = {name for name in plain if plain[name].equal(begun[name]) and plain[name].ndim > 1}
         assert same == {"cls_head.fc_cls.weight"}
+
+
+VGG16LSTM_ON = {"ucf101_24": (64, 64), "epic_object": (64, 64), "epic_action": (64, 112)}
+
+WIDER = ("model=vgg16lstm", "init=ucf101_24", "model.input.width=96")
+
+
+def test_a_layer_of_another_shape_is_drawn_anew(composed):
+    begun = classifier_for(composed(*WIDER, "init_without=[fc6,lstm]"), classes=8).recognizer.state_dict()
+    there = load_file(locate("pkg:mini_vgg16lstm_ucf101_24.safetensors"))
+    differ = {name for name in begun if begun[name].shape != there[name].shape or not begun[name].equal(there[name])}
+    assert {name.split(".")[0] for name in differ} == {"fc6", "lstm", "fc8"}
+
+
+def test_a_layer_of_another_shape_is_refused_if_it_is_not_named(composed):
+    with pytest.raises(UserError, match=r"fc6\.weight"):
+        classifier_for(composed(*WIDER), classes=8)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("[fc66]", r"init_without: vgg16lstm has no layer fc66.* fc6"),
+        ("fc6", r"init_without = fc6 is not a list of layers, such as \[fc6\]"),
+    ],
+)
+def test_layers_to_leave_out_that_make_no_sense_are_one_line(composed, layers, message):
+    with pytest.raises(UserError, match=message) as error:
+        classifier_for(composed("model=vgg16lstm", "init=ucf101_24", f"init_without={layers}"), classes=8)
+    assert "\n" not in str(error.value)
+
+
+def test_clips_are_as_wide_as_the_weights_want_them(composed):
+    shapes = {labels: composed("model=vgg16lstm", f"dataset={labels}").dataset for labels in VGG16LSTM_ON}
+    assert {labels: (data.height, data.width) for labels, data in shapes.items()} == VGG16LSTM_ON
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -15,7 +15,7 @@ from vxbench.models.training.train import evaluation_clips, leave_out_missing
 from vxbench.runner.config import build
 
 ENOUGH = 0.85
-BELOW = {"mini_vgg16lstm_epic_action": 0.5}  # what the page about the weights says is not enough
+BELOW = {"mini_vgg16lstm_epic_action": 0.8}  # what the page about the weights says is not enough
 MOST_BYTES = 10 * 2**20  # of all weights
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(WEIGHTS.glob("*.json"))}
 MADE_BY = {"ucf101_24": "ucf101", "epic_object": "epic55", "epic_action": "epic55"}  # labels -> what is generated

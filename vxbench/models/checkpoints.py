@@ -27,7 +27,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Checkpoint:
     """A checkpoint file and what is known of it: an entry of conf/weights, or a file alone.
 
-    file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. url: where it is
+    file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. width: pixels
+    of the clips that it is for, where the model's other weights are for another. url: where it is
     published, http(s). sha256: all or the first 6 or more hex digits of its SHA-256. format: whose names its weights
     have, see `convert`. class_order: how its outputs are numbered, where the data set knows several ways. source: where
     it comes from, in words. licence: its licence.
@@ -38,6 +39,7 @@ class Checkpoint:
 
     file: str
     num_classes: int | None = None
+    width: int | None = None
     url: str | None = None
     sha256: str | None = None
     format: str = "mmaction2"

@@ -20,6 +20,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from vxbench.datasets.base import VideoDataset
 from vxbench.errors import UserError
+from vxbench.hints import did_you_mean
 from vxbench.models.checkpoints import load_body, locate
 from vxbench.models.classifier import Classifier
 from vxbench.models.fetch import obtain
@@ -132,8 +133,23 @@ def classifier_for(cfg: DictConfig, classes: int) -> Classifier:
     if cfg.init:
         start = cfg.weights.get(cfg.init, cfg.init)
         obtain(start, cfg.paths.mirror, cfg.download)
-        load_body(classifier.recognizer, start, head_of(classifier))
+        load_body(classifier.recognizer, start, drawn_anew(cfg, classifier))
     return classifier.to(cfg.device)
+
+
+def drawn_anew(cfg: DictConfig, classifier: Classifier) -> list[str]:
+    """Names in the recognizer of what is not taken from cfg.init: the head, and the layers of cfg.init_without.
+
+    Raises:
+        UserError: init_without is no list, or names a layer that the model has not.
+    """
+    if not isinstance(cfg.init_without, ListConfig):
+        raise UserError(f"init_without = {cfg.init_without} is not a list of layers, such as [{cfg.init_without}]")
+    layers = dict(classifier.recognizer.named_modules())
+    for name in cfg.init_without:
+        if name not in layers:
+            raise UserError(f"init_without: {cfg.model.key} has no layer {name}{did_you_mean(str(name), layers)}")
+    return [*head_of(classifier), *cfg.init_without]
 
 
 def head_of(classifier: Classifier) -> list[str]:
@@ -173,7 +189,7 @@ def evaluation_clips(
 
 def settings(cfg: DictConfig) -> dict[str, Any]:
     """{dotted key: value} of all that decides the weights."""
-    keys = ("recipe", "dataset", "train_split", "init", "control", "amp", "seed", "workers")
+    keys = ("recipe", "dataset", "train_split", "init", "init_without", "control", "amp", "seed", "workers")
     chosen = {key: cfg[key] for key in keys}
     chosen["model"] = {key: cfg.model[key] for key in cfg.model if key not in ("num_classes", "checkpoint")}
     return _flat(OmegaConf.to_container(OmegaConf.create(chosen, parent=cfg), resolve=True))
@@ -271,6 +287,7 @@ def _record(
         "data_digest": test_set.digest(),
         "recipe": OmegaConf.to_container(cfg.recipe, resolve=True),
         "init": cfg.init,
+        "init_without": list(cfg.init_without),
         "amp": cfg.amp,
         "seed": cfg.seed,
         "device": cfg.device,
