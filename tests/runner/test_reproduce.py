@@ -1,6 +1,7 @@
 """`make reproduce-table%`: which tables there are, what they need, and what they leave."""
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -93,6 +94,12 @@ def test_cells_side_by_side_make_the_table_its_files_and_pictures(runner):
     assert lines["gradients", "dc"]["published"] == "90.8"
     assert int(lines["gradients", "dc"]["n"]) == 8
     assert (runner.results / "figures" / "fep_1_tsm_ucf101_24.png").stat().st_size > 10_000
+
+    for note in runner.results.glob("cells/*/provenance.json"):
+        [run] = json.loads(note.read_text())
+        explainer = note.parent.name.split("-")[2]
+        assert run["command"][0] == "run.py"
+        assert {"+table=fep_1", "profile=smoke", "model=tsm", f"explainer={explainer}"} <= set(run["command"])
 
     again = reproduce(runner, *words, *cells)
     assert again.returncode == 0

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
 PACKAGES = (
     "vxbench",
     "torch",
@@ -30,7 +32,7 @@ def provenance(device: str, weights: str, data: str) -> dict[str, Any]:
         "run": uuid.uuid4().hex,
         "started": _time(),
         "finished": None,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": _command(),
         "commit": commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "hardware": hardware(device),
@@ -48,6 +50,13 @@ def finished(run: dict[str, Any], seconds: float, clips: int) -> dict[str, Any]:
 
 def _time() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _command() -> list[str]:
+    """Script and words that compute the cell alone. A worker process of a sweep has the words of others in sys.argv."""
+    if HydraConfig.initialized():
+        return ["run.py", *HydraConfig.get().overrides.task]
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def commit() -> str:
