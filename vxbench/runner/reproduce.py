@@ -68,7 +68,7 @@ def need(keys: list[str], profile: str, overrides: dict[str, list[str]]) -> None
 
 
 def run_table(key: str, given: argparse.Namespace, overrides: list[str]) -> int:
-    """Runs one table and returns its exit status. Its worker processes stay for the next one's."""
+    """Runs one table in this process, its cells in workers if there are several jobs; its exit status."""
     from vxbench.runner.cli import run
 
     words = [f"+table={key}", f"profile={given.profile}", *overrides]
