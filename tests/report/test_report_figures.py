@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from vxbench.errors import UserError
-from vxbench.report.figures import DPI, FigureClip, frame_indices, maps_figure, maps_figures, overlay
+from vxbench.report.figures import DPI, FigureClip, frame_indices, maps, maps_figure, maps_figures, overlay
 
 ROWS = [("fep", "F-EP (ours)"), ("random", "random map")]
 GREEN = np.array([0x3D, 0xDC, 0x84])
@@ -90,6 +90,26 @@ def test_one_picture_a_clip_and_one_of_all(tmp_path, clip):
 def test_the_same_clip_gives_the_same_bytes(tmp_path, clip):
     first, second = (maps_figure(tmp_path / name, [clip], ROWS).read_bytes() for name in ("a.png", "b.png"))
     assert first == second
+
+
+def test_a_figure_of_the_same_is_left_alone_and_any_other_drawn_again(tmp_path, clip, monkeypatch):
+    path = maps_figure(tmp_path / "a.png", [clip], ROWS)
+    drawn = path.read_bytes()
+    monkeypatch.setattr(maps, "tiles_figure", None)  # drawing would fail
+    assert maps_figure(path, [clip], ROWS).read_bytes() == drawn
+    monkeypatch.undo()
+
+    path.write_bytes(drawn[:-1000])  # cut off
+    assert maps_figure(path, [clip], ROWS).read_bytes() == drawn
+    for change in ("maps", "boxes", "frames"):
+        before = path.read_bytes()
+        array = clip.maps["fep"] if change == "maps" else getattr(clip, change)
+        array[0, 20, 20] = 1
+        assert maps_figure(path, [clip], ROWS).read_bytes() != before
+    clip.notes = {"fep": "p = 0.86"}
+    noted = pixels(path)
+    assert (pixels(maps_figure(path, [clip], ROWS)) != noted).any()
+    assert pixels(maps_figure(path, [clip], ROWS[:1])).shape[0] < noted.shape[0]
 
 
 def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path, clip):

@@ -1,5 +1,6 @@
 """Pictures of maps: frames in the top row, one row a method below, as in Fig. 6 of Lin et al. 2021."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,13 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from vxbench.errors import UserError
-from vxbench.report.figures.save import Facts, save, save_as
+from vxbench.report.figures.save import Facts, facts_of, save, save_as
 from vxbench.report.figures.tiles import STRONG, Bar, Block, Row, tiles_figure
 
 COLUMNS = 6  # frames side by side
 COLOURS = "inferno"  # perceptually uniform; black at 0 keeps the unimportant dark
 OPACITY = (0.4, 0.75)  # of the map over the grey frame, where it is 0 and where it is 1
+MADE_OF = "made of"  # the fact that holds the digest of what was drawn
 
 
 @dataclass
@@ -36,14 +38,17 @@ class FigureClip:
 def maps_figure(path: str | Path, clips: list[FigureClip], rows: list[tuple[str, str]], columns: int = COLUMNS) -> Path:
     """Draw the clips below each other into one PNG. rows: [(row key, name to print)], in this order.
 
-    Every map is drawn on the same scale, 0 to 1. A method without a map of a clip leaves its row empty there.
+    Every map is drawn on the same scale, 0 to 1. A method without a map of a clip leaves its row empty there. A
+    file that is there and was drawn of the same by the same code is left as it is: drawing takes seconds.
 
     Raises:
         UserError: no clip, or a map or the boxes do not fit the frames, or a map leaves [0, 1].
     """
     if not clips:
         raise UserError("maps_figure: no clip to draw; give at least one")
-    [path] = save_as(tiles_figure([block(clip, rows, columns) for clip in clips]), [Path(path)])
+    path, made_of = Path(path), digest(clips, rows, columns)
+    if made_of != _made_of(path):
+        save_as(tiles_figure([block(clip, rows, columns) for clip in clips]), [path], {MADE_OF: made_of})
     return path
 
 
@@ -98,11 +103,32 @@ def grey(frame: np.ndarray) -> np.ndarray:
     return frame.astype(float) @ [0.299, 0.587, 0.114] / 255
 
 
+def digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
+    """Of all that `maps_figure` draws, and of the code that draws it."""
+    code = [matplotlib.__version__, *(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))]
+    found = hashlib.sha256(repr((rows, columns, code)).encode())
+    for clip in clips:
+        arrays = {"frames": clip.frames, "boxes": clip.boxes} | {f"map {key}": of for key, of in clip.maps.items()}
+        shapes = {name: (array.shape, str(array.dtype)) for name, array in arrays.items() if array is not None}
+        found.update(repr((clip.id, clip.label_name, clip.notes, shapes)).encode())
+        for name in shapes:
+            found.update(np.ascontiguousarray(arrays[name]).data)
+    return found.hexdigest()
+
+
 def scale() -> Bar:
     """The scale of maps as it looks over a mid-grey frame."""
     values = np.linspace(0, 1, 256)
     blended = overlay(np.full((1, 256, 3), 128, np.uint8), values[None])[0]
     return Bar(ListedColormap(blended), {0: "0", 0.5: "0.5", 1: "1"})
+
+
+def _made_of(path: Path) -> str | None:
+    """What the figure at `path` says that it was drawn of; None without a figure."""
+    try:
+        return facts_of(path.read_bytes()).get(MADE_OF)
+    except OSError:
+        return None
 
 
 def _row(clip: FigureClip, key: str, name: str, shown: list[int], boxes: list | None) -> Row:

@@ -41,9 +41,10 @@ def facts_of(png: bytes) -> dict[str, str]:
     """The facts that `save` wrote into a PNG.
 
     Raises:
-        OSError: it is no picture.
+        OSError: it is no picture, or not a whole one.
     """
     with Image.open(BytesIO(png)) as picture:
+        picture.load()
         written = {name: text for name, text in picture.info.items() if isinstance(text, str)}
     return {name.removeprefix(FACTS): text for name, text in written.items() if name.startswith(FACTS)}
 
