@@ -11,7 +11,15 @@ from vxbench.errors import UserError
 from vxbench.models.checkpoints import locate
 from vxbench.models.training.augment import Augmentation
 from vxbench.models.training.fit import Fit
-from vxbench.models.training.train import check_settings, classifier_for, data_settings, export_path, licence, settings
+from vxbench.models.training.train import (
+    RECIPE,
+    check_settings,
+    classifier_for,
+    data_settings,
+    export_path,
+    licence,
+    settings,
+)
 from vxbench.runner.config import build, options
 
 MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
@@ -124,7 +132,7 @@ def test_every_recipe_is_whole(name, composed, tmp_path):
     recipe = resolved(cfg.recipe)
     assert recipe["name"] == name
     assert isinstance(build(cfg, "recipe.augmentation"), Augmentation)
-    Fit(tmp_path, *(recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")))
+    Fit(tmp_path, **{key: recipe[key] for key in RECIPE})
 
 
 def test_step_s_recipe_is_the_paper_s(composed):

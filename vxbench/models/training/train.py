@@ -38,6 +38,8 @@ from vxbench.runner.job import check_device
 LICENCE = "Apache-2.0"
 CONTROLS = ("shuffled", "still", "background")
 
+RECIPE = ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing", "clip_grad")  # as Fit takes them
+
 # Keys that decide no weight: a run may be resumed with others.
 NEUTRAL = ("dataset.root", "dataset.cache", "model.display")
 
@@ -221,7 +223,7 @@ def _fitted(
     recipe = OmegaConf.to_container(cfg.recipe, resolve=True)
     how = Fit(
         work_dir=Path(cfg.work_dir),
-        **{key: recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")},
+        **{key: recipe[key] for key in RECIPE},
         trainable=tuple(recipe["trainable"] or ()),
         **{key: cfg[key] for key in ("amp", "workers", "timeout_s", "seed", "resume")},
         settings=settings(cfg) | data_settings(train_set),

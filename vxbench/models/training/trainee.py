@@ -1,6 +1,6 @@
 """A classifier as mmengine's Runner trains it, and the arithmetic it trains in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,8 +90,15 @@ def sound_kernels(device: torch.device, amp: bool | str) -> Iterator[None]:
         torch.backends.mkldnn.enabled = before
 
 
-def optim_wrapper(optimizer: torch.optim.Optimizer, amp: bool | str) -> OptimWrapper:
-    """The optimizer in float32, or with forward passes in fp16 (on a GPU) or bf16."""
+def optim_wrapper(
+    optimizer: torch.optim.Optimizer, amp: bool | str, clip_grad: Mapping[str, Any] | None = None
+) -> OptimWrapper:
+    """The optimizer in float32, or with forward passes in fp16 (on a GPU) or bf16. clip_grad: as mmengine takes it."""
+    options = {"optimizer": optimizer, "clip_grad": dict(clip_grad) if clip_grad else None}
     if amp == "fp16":
-        return AmpOptimWrapper(optimizer=optimizer, dtype="float16")
-    return (BF16OptimWrapper if amp == "bf16" else OptimWrapper)(optimizer=optimizer)
+        wrapper = AmpOptimWrapper(**options, dtype="float16")
+    else:
+        wrapper = (BF16OptimWrapper if amp == "bf16" else OptimWrapper)(**options)
+    if clip_grad:
+        wrapper.clip_func([], **wrapper.clip_grad_kwargs)  # refuses a wrong argument before the first batch
+    return wrapper
