@@ -184,7 +184,7 @@ def under_submitit(runner, *words) -> subprocess.CompletedProcess:
     On a machine so busy that a job runs before submitit has made the folder for its log.
     """
     (runner.folder / "sitecustomize.py").write_text(SLOW)
-    command = [sys.executable, "-m", "vxbench.runner.cli", *words, "hydra/launcher=local"]
+    command = [sys.executable, "-m", "vxbench.runner.cli", *words, "hydra/launcher=submitit"]
     environment = runner.environment | {"PYTHONPATH": f"{ROOT}{os.pathsep}{runner.folder}"}
     return subprocess.run(
         command, cwd=runner.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -214,7 +214,7 @@ def children(number: str) -> list[str]:
 
 def test_a_job_that_is_killed_is_one_line_and_a_failed_run(runner):
     """As the machine does it when memory runs out."""
-    process = runner.start("-m", "hydra/launcher=local", *CHEAP)
+    process = runner.start("-m", "hydra/launcher=submitit", *CHEAP)
     tasks = []
 
     def started() -> bool:
