@@ -11,6 +11,7 @@ from vxbench.errors import UserError
 from vxbench.report.published import tables
 from vxbench.runner.index import write_index
 from vxbench.runner.records import FOLDER, Record, read_records
+from vxbench.runner.store import NOT_APPLICABLE
 
 TABLES = ("{name}.md", "{name}.csv", "{name}_pairs.csv")
 FROM_RUN = ("commit", "versions", "hardware", "weights", "data")
@@ -60,9 +61,11 @@ def provenance_of(record: Record) -> dict[str, Any]:
     """When a table was made, of which cells, by which code and on what.
 
     seconds_of_finished_runs: summed over the runs of its cells, side by side or not, also where another table has the
-    cell too. unfinished_runs: those that were cut off, whose time is not known.
+    cell too. unfinished_runs: those that were cut off, whose time is not known. Runs of methods that do not apply to
+    the network, which end before the first clip, are neither.
     """
     stores = [record.store(outcome) for outcome in record.outcomes if outcome.cell]
+    stores = [store for store in stores if not store.read_note(NOT_APPLICABLE)]
     runs = [run for store in stores for run in json.loads(store.read_note("provenance.json") or "[]")]
     facts = {name: _distinct(run[name] for run in runs) for name in FROM_RUN}
     cells = sorted(outcome.cell for outcome in record.outcomes if outcome.cell)
