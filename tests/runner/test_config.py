@@ -75,7 +75,7 @@ def test_every_file_in_conf_is_an_option_or_part_of_one():
     reached |= {f"{group}/{name}.yaml" for group in ("scale", "recipe") for name in options(group)}
     reached |= {"explainer/base/perturbation.yaml", "dataset/base/video.yaml"}
     reached |= {f"table/base/{name}.yaml" for name in ("fep", "step", "step_models", "aosa", "aosa_methods")}
-    reached |= {f"hydra/launcher/{name}.yaml" for name in ("gpus", "slurm", "ray_cluster")}
+    reached |= {f"hydra/launcher/{name}.yaml" for name in ("gpus", "slurm", "submitit", "ray_cluster")}
     assert files == reached
 
 
