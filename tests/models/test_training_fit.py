@@ -105,8 +105,9 @@ def interrupted(folder, after: int, **changes) -> None:
         {"optimizer": {"type": "SGD", "lr": 0.05, "momentum": 0.9}, "param_scheduler": STEPS, "label_smoothing": 0.1},
         {"amp": "bf16"},
         {"clip_grad": {"max_norm": 0.01}},
+        {"clip_grad": {"type": "value", "clip_value": 0.01}},
     ],
-    ids=["adamw_one_cycle", "sgd_steps", "bf16", "clipped"],
+    ids=["adamw_one_cycle", "sgd_steps", "bf16", "clipped_norm", "clipped_values"],
 )
 @pytest.mark.parametrize("after", [5, 24 * 3, 24 * 3 + 12])  # in the first epoch, between two, in the fourth
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, recipe, after):

@@ -99,13 +99,18 @@ def test_a_figure_of_the_same_is_left_alone_and_any_other_drawn_again(tmp_path, 
     assert maps_figure(path, [clip], ROWS).read_bytes() == drawn
     monkeypatch.undo()
 
-    path.write_bytes(drawn[:-1000])  # cut off
-    assert maps_figure(path, [clip], ROWS).read_bytes() == drawn
+    for damaged in (drawn[:-1000], drawn[:-1000] + bytes(1000), b""):
+        path.write_bytes(damaged)
+        assert maps_figure(path, [clip], ROWS).read_bytes() == drawn
     for change in ("maps", "boxes", "frames"):
-        before = path.read_bytes()
+        before = pixels(path)
         array = clip.maps["fep"] if change == "maps" else getattr(clip, change)
-        array[0, 20, 20] = 1
-        assert maps_figure(path, [clip], ROWS).read_bytes() != before
+        array[0, :5] = 255 if change == "frames" else 1
+        assert (pixels(maps_figure(path, [clip], ROWS)) != before).any()
+    before = path.read_bytes()
+    monkeypatch.setattr("matplotlib.__version__", "0")
+    assert maps_figure(path, [clip], ROWS).read_bytes() != before  # drawn by another version
+    monkeypatch.undo()
     clip.notes = {"fep": "p = 0.86"}
     noted = pixels(path)
     assert (pixels(maps_figure(path, [clip], ROWS)) != noted).any()

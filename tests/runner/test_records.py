@@ -13,7 +13,7 @@ from vxbench.runner.index import write_index
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.records import Record, new_record, read_record, read_records, record_name, write_record
 from vxbench.runner.reference import collect, provenance_of
-from vxbench.runner.store import Store, failure, frame
+from vxbench.runner.store import NOT_APPLICABLE, Store, failure, frame
 
 PROFILE = Profile("mini", "generated clips", comparable=False)
 
@@ -133,6 +133,17 @@ def test_a_reference_has_the_plain_tables_and_an_index_of_just_these(results):
     listed = [line.split(".md)")[0].split("(")[-1] for line in (folder / "index.md").read_text().splitlines()[8:]]
     assert listed == tables()
     assert {folder / "index.md", folder / "fep_1.md", folder.parent / "provenance.json"} <= set(wrote)
+
+
+def test_a_method_that_does_not_apply_left_no_unfinished_run(results):
+    record = record_of(results, stored(results, "osa", 0.5), stored(results, "step", 0.7))
+    store = record.store(record.outcomes[0])
+    refused = json.loads(store.read_note("provenance.json"))[0] | {"seconds": None, "commit": "other"}
+    store.record_run(refused)
+    assert provenance_of(record)["unfinished_runs"] == 1
+    store.note(NOT_APPLICABLE, "the network is no transformer")
+    found = provenance_of(record)
+    assert (found["unfinished_runs"], found["commit"], len(found["cells"])) == (0, ["c"], 2)
 
 
 def test_provenance_sums_what_the_cells_say(results):

@@ -15,10 +15,10 @@ from vxbench.report.published import tables
 from vxbench.runner.reference import figures
 
 SHIPPED = ROOT / "results" / "reference" / "mini"
-MEASURED = ("mean", "low", "high", "rank_tau")
-# Another processor's sums differ by rounding, which may move single pixels of a mask over a threshold and by them the
-# score of one clip; shares are of one, and of 16 or 20 clips.
-TOLERANCE = 0.01
+# Another processor's sums differ by rounding, which may change the score of a clip. The mean area below the curves of
+# 20 clips moves by less than a hundredth then; the share of 122 frames that hit the box by that of three frames.
+TOLERANCE = {"deletion": 0.01, "insertion": 0.01, "s_pt": 0.03}
+WIDER = 2  # times that, for the ends of the interval: other draws of the clips decide them
 
 
 def lines(folder: Path, key: str) -> dict[tuple[str, ...], dict[str, str]]:
@@ -29,6 +29,7 @@ def lines(folder: Path, key: str) -> dict[tuple[str, ...], dict[str, str]]:
 def test_all_tables_and_figures_ship_with_what_made_them():
     provenance = json.loads((SHIPPED / "provenance.json").read_text())
     assert list(provenance) == sorted(provenance, key=tables().index) == tables()
+    assert len({tuple(facts["commit"]) for facts in provenance.values()}) == 1
     for key, facts in provenance.items():
         assert len(lines(SHIPPED, key)) > 0
         assert (SHIPPED / "tables" / f"{key}.md").read_text().startswith("# ")
@@ -69,7 +70,8 @@ def test_a_shipped_table_is_made_again(whole):
         assert {k: again[k] for k in ("state", "n", "failed", "published")} == {
             k: line[k] for k in ("state", "n", "failed", "published")
         }, cell
-        for name in MEASURED:
+        for name, times in {"mean": 1, "low": WIDER, "high": WIDER}.items():
             assert bool(again[name]) == bool(line[name]), (cell, name)
             if line[name]:
-                assert float(again[name]) == pytest.approx(float(line[name]), abs=TOLERANCE), (cell, name)
+                bound = times * TOLERANCE[line["metric"]]
+                assert float(again[name]) == pytest.approx(float(line[name]), abs=bound), (cell, name)

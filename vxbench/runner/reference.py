@@ -62,7 +62,7 @@ def provenance_of(record: Record) -> dict[str, Any]:
 
     seconds_of_finished_runs: summed over the runs of its cells, side by side or not, also where another table has the
     cell too. unfinished_runs: those that were cut off, whose time is not known. Runs of methods that do not apply to
-    the network, which end before the first clip, are neither.
+    the network, which end before the first clip, are neither, and give no other fact.
     """
     stores = [record.store(outcome) for outcome in record.outcomes if outcome.cell]
     stores = [store for store in stores if not store.read_note(NOT_APPLICABLE)]

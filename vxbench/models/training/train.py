@@ -95,12 +95,27 @@ def check_settings(cfg: DictConfig) -> None:
     whole("workers", cfg.workers, 0)
     above("timeout_s", cfg.timeout_s, 0)
     _check_trainable(cfg.recipe.trainable)
+    _check_clip_grad(cfg.recipe.clip_grad)
     within("recipe.label_smoothing", cfg.recipe.label_smoothing, 0, 1)
     if "background" in _tested_on(cfg) and cfg.dataset.labels != "ucf101_24":
         raise UserError(f"background is a control of the mini UCF101-24, not of {cfg.dataset.labels}")
     check_device(str(cfg.device))
     if cfg.amp == "fp16" and cfg.device == "cpu":
         raise UserError("amp = fp16 needs a GPU: set device=cuda, or amp=bf16")
+
+
+def _check_clip_grad(given: DictConfig | None) -> None:
+    """A limit that is negative would turn the gradient round; one that is not a number, all weights."""
+    if given is None:
+        return
+    if not isinstance(given, DictConfig) or not ("max_norm" in given or "clip_value" in given):
+        wanted = "{max_norm: 1} or {type: value, clip_value: 0.1}"
+        raise UserError(f"recipe.clip_grad = {given} is not null or a mapping such as {wanted}")
+    for key in ("max_norm", "clip_value"):
+        if key in given:
+            above(f"recipe.clip_grad.{key}", given[key], 0)
+    if given.get("error_if_nonfinite"):
+        raise UserError("recipe.clip_grad.error_if_nonfinite = true ends a run in the middle; leave it out")
 
 
 def _check_trainable(parts: ListConfig | None) -> None:

@@ -99,6 +99,8 @@ def optim_wrapper(
         wrapper = AmpOptimWrapper(**options, dtype="float16")
     else:
         wrapper = (BF16OptimWrapper if amp == "bf16" else OptimWrapper)(**options)
-    if clip_grad:
-        wrapper.clip_func([], **wrapper.clip_grad_kwargs)  # refuses a wrong argument before the first batch
+    if clip_grad:  # an unknown argument is refused here, not at the first batch
+        probe = nn.Parameter(torch.zeros(1))
+        probe.grad = torch.zeros(1)
+        wrapper.clip_func([probe], **wrapper.clip_grad_kwargs)
     return wrapper

@@ -104,8 +104,8 @@ def grey(frame: np.ndarray) -> np.ndarray:
 
 
 def digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
-    """Of all that `maps_figure` draws, and of the code that draws it."""
-    code = [matplotlib.__version__, *(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))]
+    """Of all that `maps_figure` draws, and of our code and the matplotlib that draw it."""
+    code = [matplotlib.__version__, *(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))]
     found = hashlib.sha256(repr((rows, columns, code)).encode())
     for clip in clips:
         arrays = {"frames": clip.frames, "boxes": clip.boxes} | {f"map {key}": of for key, of in clip.maps.items()}

@@ -43,8 +43,12 @@ def facts_of(png: bytes) -> dict[str, str]:
     Raises:
         OSError: it is no picture, or not a whole one.
     """
-    with Image.open(BytesIO(png)) as picture:
+    try:
+        picture = Image.open(BytesIO(png))
         picture.load()
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what else Pillow raises on damaged files
+        raise OSError(str(error)) from error
+    with picture:
         written = {name: text for name, text in picture.info.items() if isinstance(text, str)}
     return {name.removeprefix(FACTS): text for name, text in written.items() if name.startswith(FACTS)}
 
