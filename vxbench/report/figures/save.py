@@ -11,6 +11,7 @@ from vxbench.report.write import replace_file
 
 UNDATED = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
 FACTS = "vxbench "  # before the names of a figure's facts in its PNG
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every PNG
 PDF_DPI = 200  # of the pictures in it; lines and text are vectors
 
 Facts = dict[str, str] | None
@@ -48,6 +49,8 @@ def facts_of(png: bytes) -> dict[str, str]:
         picture.load()
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what else Pillow raises on damaged files
         raise OSError(str(error)) from error
+    if not png.endswith(PNG_END):
+        raise OSError("its end is missing")
     with picture:
         written = {name: text for name, text in picture.info.items() if isinstance(text, str)}
     return {name.removeprefix(FACTS): text for name, text in written.items() if name.startswith(FACTS)}
