@@ -31,9 +31,9 @@ _RUNS = count()
 class Fit:
     """How to fit.
 
-    optimizer, param_scheduler, clip_grad: as mmengine takes them. trainable: parts of the names of the weights that are
-    trained, empty for all. amp: False | fp16 | bf16. timeout_s: for a batch of the workers, 0 for no limit. settings:
-    what a run must have in common with the one it resumes, or whose state it replaces.
+    optimizer, param_scheduler: as mmengine takes them. trainable: parts of the names of the weights that are trained,
+    empty for all. amp: False | fp16 | bf16. timeout_s: for a batch of the workers, 0 for no limit. settings: what a run
+    must have in common with the one it resumes, or whose state it replaces.
     """
 
     work_dir: Path
@@ -42,7 +42,6 @@ class Fit:
     optimizer: Mapping[str, Any]
     param_scheduler: list[Mapping[str, Any]] = field(default_factory=list)
     label_smoothing: float = 0.0
-    clip_grad: Mapping[str, Any] | None = None
     trainable: tuple[str, ...] = ()
     amp: bool | str = False
     workers: int = 0
@@ -132,14 +131,12 @@ def _runner(trainee: Trainee, training: TrainingClips, how: Fit, hooks: list[Hoo
     trainee = trainee.to(device)
     with _refused("recipe.optimizer"):
         optimizer = OPTIMIZERS.build({**how.optimizer, "params": trainee.parameters()})
-    with _refused("recipe.clip_grad"):
-        wrapper = optim_wrapper(optimizer, how.amp, how.clip_grad)
     runner = _Runner(
         model=trainee,
         work_dir=str(how.work_dir),
         train_dataloader=_batches(training, how, device),
         train_cfg={"by_epoch": True, "max_epochs": how.epochs},
-        optim_wrapper=wrapper,
+        optim_wrapper=optim_wrapper(optimizer, how.amp),
         default_hooks={"checkpoint": None, "logger": None},
         custom_hooks=hooks,
         randomness={"seed": how.seed},

@@ -38,8 +38,6 @@ from vxbench.runner.job import check_device
 LICENCE = "Apache-2.0"
 CONTROLS = ("shuffled", "still", "background")
 
-RECIPE = ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing", "clip_grad")  # as Fit takes them
-
 # Keys that decide no weight: a run may be resumed with others.
 NEUTRAL = ("dataset.root", "dataset.cache", "model.display")
 
@@ -95,27 +93,12 @@ def check_settings(cfg: DictConfig) -> None:
     whole("workers", cfg.workers, 0)
     above("timeout_s", cfg.timeout_s, 0)
     _check_trainable(cfg.recipe.trainable)
-    _check_clip_grad(cfg.recipe.clip_grad)
     within("recipe.label_smoothing", cfg.recipe.label_smoothing, 0, 1)
     if "background" in _tested_on(cfg) and cfg.dataset.labels != "ucf101_24":
         raise UserError(f"background is a control of the mini UCF101-24, not of {cfg.dataset.labels}")
     check_device(str(cfg.device))
     if cfg.amp == "fp16" and cfg.device == "cpu":
         raise UserError("amp = fp16 needs a GPU: set device=cuda, or amp=bf16")
-
-
-def _check_clip_grad(given: DictConfig | None) -> None:
-    """A limit that is negative would turn the gradient round; one that is not a number, all weights."""
-    if given is None:
-        return
-    if not isinstance(given, DictConfig) or not ("max_norm" in given or "clip_value" in given):
-        wanted = "{max_norm: 1} or {type: value, clip_value: 0.1}"
-        raise UserError(f"recipe.clip_grad = {given} is not null or a mapping such as {wanted}")
-    for key in ("max_norm", "clip_value"):
-        if key in given:
-            above(f"recipe.clip_grad.{key}", given[key], 0)
-    if given.get("error_if_nonfinite"):
-        raise UserError("recipe.clip_grad.error_if_nonfinite = true ends a run in the middle; leave it out")
 
 
 def _check_trainable(parts: ListConfig | None) -> None:
@@ -238,7 +221,7 @@ def _fitted(
     recipe = OmegaConf.to_container(cfg.recipe, resolve=True)
     how = Fit(
         work_dir=Path(cfg.work_dir),
-        **{key: recipe[key] for key in RECIPE},
+        **{key: recipe[key] for key in ("epochs", "batch_size", "optimizer", "param_scheduler", "label_smoothing")},
         trainable=tuple(recipe["trainable"] or ()),
         **{key: cfg[key] for key in ("amp", "workers", "timeout_s", "seed", "resume")},
         settings=settings(cfg) | data_settings(train_set),

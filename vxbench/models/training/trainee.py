@@ -1,6 +1,6 @@
 """A classifier as mmengine's Runner trains it, and the arithmetic it trains in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,17 +90,8 @@ def sound_kernels(device: torch.device, amp: bool | str) -> Iterator[None]:
         torch.backends.mkldnn.enabled = before
 
 
-def optim_wrapper(
-    optimizer: torch.optim.Optimizer, amp: bool | str, clip_grad: Mapping[str, Any] | None = None
-) -> OptimWrapper:
-    """The optimizer in float32, or with forward passes in fp16 (on a GPU) or bf16. clip_grad: as mmengine takes it."""
-    options = {"optimizer": optimizer, "clip_grad": dict(clip_grad) if clip_grad else None}
+def optim_wrapper(optimizer: torch.optim.Optimizer, amp: bool | str) -> OptimWrapper:
+    """The optimizer in float32, or with forward passes in fp16 (on a GPU) or bf16."""
     if amp == "fp16":
-        wrapper = AmpOptimWrapper(**options, dtype="float16")
-    else:
-        wrapper = (BF16OptimWrapper if amp == "bf16" else OptimWrapper)(**options)
-    if clip_grad:  # an unknown argument is refused here, not at the first batch
-        probe = nn.Parameter(torch.zeros(1))
-        probe.grad = torch.zeros(1)
-        wrapper.clip_func([probe], **wrapper.clip_grad_kwargs)
-    return wrapper
+        return AmpOptimWrapper(optimizer=optimizer, dtype="float16")
+    return (BF16OptimWrapper if amp == "bf16" else OptimWrapper)(optimizer=optimizer)
