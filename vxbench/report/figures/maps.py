@@ -46,7 +46,7 @@ def maps_figure(path: str | Path, clips: list[FigureClip], rows: list[tuple[str,
     """
     if not clips:
         raise UserError("maps_figure: no clip to draw; give at least one")
-    path, made_of = Path(path), digest(clips, rows, columns)
+    path, made_of = Path(path), _digest(clips, rows, columns)
     if made_of != _made_of(path):
         save_as(tiles_figure([block(clip, rows, columns) for clip in clips]), [path], {MADE_OF: made_of})
     return path
@@ -103,7 +103,7 @@ def grey(frame: np.ndarray) -> np.ndarray:
     return frame.astype(float) @ [0.299, 0.587, 0.114] / 255
 
 
-def digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
+def _digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
     """Of all that `maps_figure` draws, and of our code and the matplotlib that draw it."""
     code = [matplotlib.__version__, *(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))]
     found = hashlib.sha256(repr((rows, columns, code)).encode())
