@@ -128,9 +128,12 @@ def test_an_interrupt_is_one_line(few_clips, tmp_path):
 
 def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
     file = tmp_path / "none.safetensors"
-    done = run(tmp_path, few_clips, "control=background", f"export={file}", "tracker=wandb")
+    one_clip = ["train_classes=[ClockwiseFromWest]", "recipe.batch_size=1"]
+    done = run(tmp_path, few_clips, "control=background", *one_clip, f"export={file}", "tracker=wandb")
     assert done.returncode == 0, done.stderr
-    assert list(json.loads(done.stdout[done.stdout.index("{") :])["accuracy"]) == ["background"]
+    record = json.loads(done.stdout[done.stdout.index("{") :])
+    assert list(record["accuracy"]) == ["background"]
+    assert (record["train_classes"], record["train_clips"], record["test_clips"]) == (["ClockwiseFromWest"], 1, 8)
     assert not file.exists()
     assert list((tmp_path / "results" / "wandb").rglob("*.wandb"))
 
@@ -142,6 +145,10 @@ def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
         ("recipe=stepp", "recipe"),
         ("epoch=3", "Could not override 'epoch'"),
         ("paths.data=/nowhere", "/nowhere"),
+        (
+            "train_classes=[ClockwiseFromEest]",
+            "no class ClockwiseFromEest; did you mean Cl",
+        ),
         ("export=README.md/weights.safetensors", "export = README.md/weights.safetensors cannot be written"),
         ("export=/proc/no/weights.safetensors", "cannot be written"),
     ],

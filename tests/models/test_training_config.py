@@ -11,7 +11,15 @@ from vxbench.errors import UserError
 from vxbench.models.checkpoints import locate
 from vxbench.models.training.augment import Augmentation
 from vxbench.models.training.fit import Fit
-from vxbench.models.training.train import check_settings, classifier_for, data_settings, export_path, licence, settings
+from vxbench.models.training.train import (
+    check_settings,
+    classifier_for,
+    data_settings,
+    export_path,
+    keep_classes,
+    licence,
+    settings,
+)
 from vxbench.runner.config import build, options
 
 MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
@@ -175,15 +183,19 @@ def test_what_decides_no_weight_does_not_hinder_resuming(composed):
         "model.input.frames=4",
         "dataset.seed=3",
         "control=still",
+        "train_classes=[Diving]",
     ):
         assert settings(composed(change)) != plain, change
 
 
 class Listed:
-    """What `data_settings` needs of a data set."""
+    """What `data_settings` and `keep_classes` need of a data set. labels: of the clips, 0 where there are no more."""
 
-    def __init__(self, ids, classes, digest):
-        self.clips = [ClipRef(name, "nowhere", 0) for name in ids]
+    selection = "all clips"
+
+    def __init__(self, ids, classes, digest="", labels=()):
+        labels = [*labels, *[0] * (len(ids) - len(labels))]
+        self.clips = [ClipRef(name, "nowhere", label) for name, label in zip(ids, labels, strict=True)]
         self.classes, self.digest = classes, lambda: digest
 
 
@@ -192,6 +204,31 @@ def test_other_clips_classes_or_annotation_hinder_resuming():
     assert plain == data_settings(Listed(["a/1", "a/2"], ["a"], "x"))
     for other in (["a/1"], ["a"], "x"), (["a/1", "a/2"], ["a", "b"], "x"), (["a/1", "a/2"], ["a"], "y"):
         assert data_settings(Listed(*other)) != plain
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [("[]", "abcd"), ("[pull]", "bd"), ("[pull,lift]", "abd"), ("[push,pull,lift]", "abcd")],
+)
+def test_some_classes_alone_are_trained_on(names, kept, composed):
+    dataset = Listed("abcd", ["lift", "pull", "push"], labels=[0, 1, 2, 1])
+    keep_classes(dataset, composed(f"train_classes={names}").train_classes)
+    assert [ref.id for ref in dataset.clips] == list(kept)
+    assert dataset.classes == ["lift", "pull", "push"]  # so the labels mean the same
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("[pul]", "train_classes: there is no class pul; did you mean pull?"),
+        ("[1]", "there is no class 1"),
+        ("pull", r"train_classes = pull is not a list of classes, such as \[pull\]"),
+        ("[lift,push]", "train_classes: no clip of push among all clips"),
+    ],
+)
+def test_classes_to_train_on_that_make_no_sense_are_one_line(names, message, composed):
+    with pytest.raises(UserError, match=message):
+        keep_classes(Listed("ab", ["lift", "pull", "push"]), composed(f"train_classes={names}").train_classes)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
+    keep_classes(train_set, cfg.train_classes)
     missing = {"train": leave_out_missing(train_set), "test": leave_out_missing(test_set)}
     classifier = classifier_for(cfg, len(test_set.classes))
     left_out = {"train": LeftOut(cfg.unreadable), "test": LeftOut(cfg.unreadable)}
@@ -164,6 +165,23 @@ def head_of(classifier: Classifier) -> list[str]:
     return [name.removeprefix("recognizer.") for name in names]
 
 
+def keep_classes(dataset: VideoDataset, names: ListConfig) -> None:
+    """Drops the clips of all classes but these, if any is named; labels stay as they are.
+
+    Raises:
+        UserError: names is no list, or one of them is no class of the data set or has no clip.
+    """
+    if not isinstance(names, ListConfig):
+        raise UserError(f"train_classes = {names} is not a list of classes, such as [{names}]")
+    for name in names:
+        if name not in dataset.classes:
+            raise UserError(f"train_classes: there is no class {name}{did_you_mean(str(name), dataset.classes)}")
+        if dataset.classes.index(name) not in {ref.label for ref in dataset.clips}:
+            raise UserError(f"train_classes: no clip of {name} among {dataset.selection}")
+    if names:
+        dataset.clips = [ref for ref in dataset.clips if dataset.classes[ref.label] in names]
+
+
 def leave_out_missing(dataset: VideoDataset) -> int:
     """Drops the clips without a file, as Kinetics always has some; their number, which is said.
 
@@ -189,7 +207,8 @@ def evaluation_clips(
 
 def settings(cfg: DictConfig) -> dict[str, Any]:
     """{dotted key: value} of all that decides the weights."""
-    keys = ("recipe", "dataset", "train_split", "init", "init_without", "control", "amp", "seed", "workers")
+    starts = ("train_split", "train_classes", "init", "init_without")
+    keys = ("recipe", "dataset", *starts, "control", "amp", "seed", "workers")
     chosen = {key: cfg[key] for key in keys}
     chosen["model"] = {key: cfg.model[key] for key in cfg.model if key not in ("num_classes", "checkpoint")}
     return _flat(OmegaConf.to_container(OmegaConf.create(chosen, parent=cfg), resolve=True))
@@ -281,6 +300,7 @@ def _record(
         "command": shlex.join(["python", "scripts/train.py", *hydra.overrides.task]),
         "control": cfg.control,
         "accuracy": scores,
+        "train_classes": list(cfg.train_classes),
         "train_clips": len(train_set.clips),
         "test_clips": len(test_set.clips),
         "selection": test_set.selection,
