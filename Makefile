@@ -98,11 +98,12 @@ report: $(READY) ## one page of all that is in results/: results/report/index.ht
 reference: $(READY) ## copy the tables and figures of a clean run to results/reference
 	@$(BIN)/python scripts/reference.py --profile $(PROFILE) $(ARGS)
 
-# VGG16LSTM on EPIC-Action learns in four stages: square clips, wide ones, the two actions that it cannot tell by then, all six.
+# VGG16LSTM on EPIC-Action learns in four stages: square clips, wide ones, the two actions that it cannot tell after these, all six.
 # Tables use the weights of the last.
 STAGES := results/train/vgg16lstm-epic_action
 ACTION := model=vgg16lstm dataset=epic_action dataset.training=action paths.data=data/mini_large model.network.detach=false licence=Apache-2.0
-HEAD := model.network.dropout=0 threads=2 'recipe.trainable=[fc6,fc7,lstm,fc8]'
+# Of the last two: the layers above the convolutions alone are trained.
+TOP := model.network.dropout=0 threads=2 'recipe.trainable=[fc6,fc7,lstm,fc8]'
 
 train-mini: $(MINI) ## train the mini profile's models again, into vxbench/models/weights
 	$(BIN)/python scripts/train.py model=r2plus1d
@@ -120,8 +121,8 @@ train-mini: $(MINI) ## train the mini profile's models again, into vxbench/model
 	$(BIN)/python scripts/make_mini.py --root data/mini_large --only epic55 --train-per-class 240
 	$(BIN)/python scripts/train.py $(ACTION) model.input.width=64 recipe.epochs=50 recipe.optimizer.lr=1e-3 init=ucf101_24 export=$(STAGES)-square.safetensors work_dir=$(STAGES)-square
 	$(BIN)/python scripts/train.py $(ACTION) model.network.dropout=0 threads=2 recipe.epochs=70 recipe.optimizer.lr=2e-3 init=$(STAGES)-square.safetensors 'init_without=[fc6]' export=$(STAGES)-wide.safetensors work_dir=$(STAGES)-wide
-	$(BIN)/python scripts/train.py $(ACTION) $(HEAD) recipe.epochs=100 recipe.optimizer.lr=2e-3 'train_classes=[pull,push]' init=$(STAGES)-wide.safetensors 'init_without=[fc6,fc7,lstm]' export=$(STAGES)-sideways.safetensors work_dir=$(STAGES)-sideways
-	$(BIN)/python scripts/train.py $(ACTION) $(HEAD) recipe.epochs=50 recipe.optimizer.lr=1e-3 init=$(STAGES)-sideways.safetensors
+	$(BIN)/python scripts/train.py $(ACTION) $(TOP) recipe.epochs=100 recipe.optimizer.lr=2e-3 'train_classes=[pull,push]' init=$(STAGES)-wide.safetensors 'init_without=[fc6,fc7,lstm]' export=$(STAGES)-sideways.safetensors work_dir=$(STAGES)-sideways
+	$(BIN)/python scripts/train.py $(ACTION) $(TOP) recipe.epochs=50 recipe.optimizer.lr=1e-3 init=$(STAGES)-sideways.safetensors
 
 check-data: $(READY) $(if $(filter paper,$(PROFILE)),,$(MINI)) ## which clips are there and can be read: PROFILE=paper DATA_ROOT=...
 	@$(BIN)/python scripts/check_data.py --profile $(PROFILE) $(ARGS)

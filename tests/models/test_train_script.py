@@ -145,10 +145,7 @@ def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
         ("recipe=stepp", "recipe"),
         ("epoch=3", "Could not override 'epoch'"),
         ("paths.data=/nowhere", "/nowhere"),
-        (
-            "train_classes=[ClockwiseFromEest]",
-            "no class ClockwiseFromEest; did you mean Cl",
-        ),
+        ("train_classes=[ClockwiseFromWes]", "no class 'ClockwiseFromWes'; did you mean ClockwiseFromWest, "),
         ("export=README.md/weights.safetensors", "export = README.md/weights.safetensors cannot be written"),
         ("export=/proc/no/weights.safetensors", "cannot be written"),
     ],

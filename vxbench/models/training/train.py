@@ -61,8 +61,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     train_set, test_set = build(cfg, "dataset", split=cfg.train_split), build(cfg, "dataset")
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {cfg.train_split} and {cfg.dataset.split} have different classes")
-    keep_classes(train_set, cfg.train_classes)
     missing = {"train": leave_out_missing(train_set), "test": leave_out_missing(test_set)}
+    keep_classes(train_set, cfg.train_classes)
     classifier = classifier_for(cfg, len(test_set.classes))
     left_out = {"train": LeftOut(cfg.unreadable), "test": LeftOut(cfg.unreadable)}
     seconds = _fitted(cfg, classifier, train_set, test_set, left_out)
@@ -169,15 +169,15 @@ def keep_classes(dataset: VideoDataset, names: ListConfig) -> None:
     """Drops the clips of all classes but these, if any is named; labels stay as they are.
 
     Raises:
-        UserError: names is no list, or one of them is no class of the data set or has no clip.
+        UserError: names is no list, or one of them is no class of the data set or has no clip left.
     """
     if not isinstance(names, ListConfig):
-        raise UserError(f"train_classes = {names} is not a list of classes, such as [{names}]")
+        raise UserError(f"train_classes = {names} is not a list of classes; [] is all of them")
     for name in names:
         if name not in dataset.classes:
-            raise UserError(f"train_classes: there is no class {name}{did_you_mean(str(name), dataset.classes)}")
+            raise UserError(f"train_classes: there is no class {name!r}{did_you_mean(str(name), dataset.classes)}")
         if dataset.classes.index(name) not in {ref.label for ref in dataset.clips}:
-            raise UserError(f"train_classes: no clip of {name} among {dataset.selection}")
+            raise UserError(f"train_classes: no clip of {name} is left of {dataset.selection}")
     if names:
         dataset.clips = [ref for ref in dataset.clips if dataset.classes[ref.label] in names]
 
