@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.benchmark.cli import main
+from vxbench.commands.benchmark import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.runner.check_data import main
+from vxbench.commands.check_data import main
 
 if __name__ == "__main__":
     sys.exit(main())

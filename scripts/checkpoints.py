@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.runner.checkpoints import main
+from vxbench.commands.checkpoints import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.runner.explain import main
+from vxbench.commands.explain import main
 
 if __name__ == "__main__":
     sys.exit(main())

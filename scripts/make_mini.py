@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.datasets.mini.cli import main
+from vxbench.commands.make_mini import main
 
 if __name__ == "__main__":
     sys.exit(main())

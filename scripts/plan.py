@@ -2,7 +2,7 @@
 
 import sys
 
-from vxbench.runner.plan import main
+from vxbench.commands.plan import main
 
 if __name__ == "__main__":
     sys.exit(main())

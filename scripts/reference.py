@@ -1,6 +1,6 @@
 """The results of a clean run copied to results/reference: python scripts/reference.py"""
 
-from vxbench.runner.reference import main
+from vxbench.commands.reference import main
 
 if __name__ == "__main__":
     main()

@@ -8,14 +8,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.errors import ClipError, UserError
-from vxbench.runner.config import check_choices, conf_dir, first_line
+from vxbench.config import check_choices, conf_dir
+from vxbench.errors import ClipError, UserError, first_line
 
 MISTAKES = (UserError, ClipError, HydraException, OmegaConfBaseException)
 
 
 def job(config: DictConfig) -> None:
-    from vxbench.models.training.train import train  # takes seconds to import
+    from vxbench.training.train import train
 
     try:
         train(config)

@@ -1,14 +1,142 @@
-"""Settings of all tests, and tests/toys.py made importable from every test folder."""
+"""Settings of all tests, and the fixtures that more than one folder uses."""
 
+import math
 import os
-import sys
 from pathlib import Path
 
 # Before torch is imported: on small tensors and shared machines more threads are slower, several times over.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import av
+import pandas as pd
+import pytest
+from helpers.paths import CONF, ROOT, SHARED
+from helpers.run_process import Runner
+from helpers.videos import SIZE, frame_number, numbered
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("untimed")
-sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def mini_data(tmp_path_factory) -> Path:
+    """A mini data set of two test clips a class (about 2 s)."""
+    from vxbench.datasets.mini.generate import generate
+
+    root = tmp_path_factory.mktemp("runner") / "mini"
+    generate(root, train_per_class=1, test_per_class=2, only=("ucf101",))
+    return root
+
+
+@pytest.fixture
+def runner(tmp_path, mini_data) -> Runner:
+    return Runner(tmp_path, mini_data)
+
+
+@pytest.fixture
+def make_runner(tmp_path, mini_data):
+    """make_runner(name, data=None): runners with results of their own."""
+
+    def make(name: str, data: Path | None = None) -> Runner:
+        folder = tmp_path / name
+        folder.mkdir()
+        return Runner(folder, data or mini_data)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def conf_dir() -> Path:
+    return CONF
+
+
+@pytest.fixture(scope="session")
+def mini_test_split(tmp_path_factory) -> Path:
+    """A folder with the mini test split of UCF101: the user's own if it is there, else made anew (about 10 s).
+
+    A clip does not depend on how many others are made, so few training clips are.
+    """
+    from vxbench.datasets.mini.generate import Plan, generate, is_complete
+
+    here = ROOT / "data" / "mini"
+    if is_complete(here, Plan()):
+        return here
+    made = tmp_path_factory.mktemp("mini") / "data"
+    generate(made, train_per_class=1, only=("ucf101",))
+    return made
+
+
+@pytest.fixture(scope="session")
+def mini_root(tmp_path_factory):
+    """A mini data set of two training and one test clip a class."""
+    from vxbench.datasets.mini.generate import generate
+
+    root = tmp_path_factory.mktemp("data") / "mini"
+    generate(root, train_per_class=2, test_per_class=1, processes=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_clips():
+    """The folder `clips` of real videos, which is not part of the project: $VXBENCH_SHARED/clips or ../shared/clips."""
+    if not (SHARED / "clips").is_dir():
+        pytest.skip(f"no real clips in {SHARED}")
+    return SHARED / "clips"
+
+
+@pytest.fixture
+def number_of():
+    return frame_number
+
+
+@pytest.fixture
+def make_video():
+    """make_video(path, count, codec="mpeg4", container=None, **codec options) writes a video of numbered frames."""
+
+    def make(path, count=60, codec="mpeg4", container=None, **options):
+        with av.open(str(path), "w", format=container) as file:
+            stream = file.add_stream(codec, rate=25)
+            stream.height, stream.width = SIZE
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.options = {"g": "12", "qmin": "2", "qmax": "4", **options}
+            for index in range(count):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(index), format="rgb24")))
+            file.mux(stream.encode())
+        return Path(path)
+
+    return make
+
+
+def _lines(metric, values, degenerate):
+    for number, value in enumerate(values):
+        reason = "no box in the sampled frames" if math.isnan(value) else ""
+        yield f"clip{number}", "ok", metric, value, reason, number in degenerate
+
+
+@pytest.fixture
+def make_cell():
+    """make_cell(row, dc=[...], failed={clip: reason}): clips are clip0, clip1, ... in the order of the values."""
+
+    def build(row, model="r2plus1d", dataset="ucf101_24", failed=None, degenerate=(), flags=None, **metrics):
+        lines = [line for metric, values in metrics.items() for line in _lines(metric, values, degenerate)]
+        lines += [(clip, "failed", "", math.nan, reason, False) for clip, reason in (failed or {}).items()]
+        from vxbench.tables.results import COLUMNS, CellResult
+
+        return CellResult(model, dataset, row, pd.DataFrame(lines, columns=COLUMNS), **(flags or {}))
+
+    return build
+
+
+@pytest.fixture
+def paper_profile():
+    from vxbench.tables.results import RunInfo
+
+    return RunInfo("paper", "UCF101-24, 120 clips", comparable=True, settings=["seed = 0"])
+
+
+@pytest.fixture
+def mini_profile():
+    from vxbench.tables.results import RunInfo
+
+    return RunInfo("mini", "generated clips, small models", comparable=False, settings=["seed = 0"])

@@ -2,13 +2,12 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
-from vxbench.runner.choices import markdown, problems, read, sources
+from vxbench.commands.docs import markdown, problems, read, sources
 
-ROOT = Path(__file__).parents[1]
 CHOICES = read(ROOT / "docs/choices.yaml")
 
 

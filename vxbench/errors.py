@@ -1,4 +1,9 @@
-"""The errors vxbench raises on purpose. Each message is one line: what is wrong, where, what to do."""
+"""Defines the errors that vxbench raises on purpose. Each message is one line: what is wrong, where, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LISTED = 12  # known names in a message, where none is near
 
 
 class UserError(Exception):
@@ -30,3 +35,18 @@ class ClipError(Exception):
 
     def __reduce__(self):
         return type(self), (self.kind, self.message)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggests the nearest known names for a misspelt one: `; did you mean a, b?`, else `; there are a, b, c`."""
+    known = list(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    return f"; there are {', '.join(known[:LISTED])}{', ...' if len(known) > LISTED else ''}" if known else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -4,17 +4,17 @@ import os
 import subprocess
 import sys
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encode, noise
-from faulty_datasets import Videos
+from helpers.faulty_datasets import Videos
+from helpers.paths import ROOT
+from helpers.videos import encode, noise
 from PIL import Image
 
 from vxbench.datasets import cache
 from vxbench.datasets.cache import cached
-from vxbench.datasets.transform import Sampled, Window
+from vxbench.datasets.view import Sampled, Window
 
 SOURCE = noise(12, (80, 96))
 VIEW = {"frames": 4, "height": 16, "width": 24}
@@ -187,9 +187,9 @@ def test_failures_are_not_kept(tmp_path):
 
 def test_processes_share_a_folder(tmp_path, video):
     script = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "from pathlib import Path\n"
-        "from faulty_datasets import Videos\n"
+        "from helpers.faulty_datasets import Videos\n"
         f"for frames in range(1, 9):\n"
         f"    data = Videos({str(video)!r}, frames=frames, height=16, width=24, cache={str(tmp_path / 'kept')!r})\n"
         "    print(int(data.load(data.clips[0]).frames.astype(int).sum()))\n"

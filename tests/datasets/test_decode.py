@@ -1,10 +1,10 @@
 import av
 import numpy as np
 import pytest
-from conftest import encode, numbered
+from helpers.videos import encode, numbered
 
 from vxbench.datasets.decode import Header, best_decoder, read_frames, read_header
-from vxbench.datasets.sampling import Sampler
+from vxbench.datasets.view import Sampler
 from vxbench.errors import ClipError, OutOfRange
 
 DECODERS = ("auto", "decord", "pyav")

@@ -4,15 +4,14 @@ import pickle
 from pathlib import Path
 
 import pytest
-from conftest import numbered
-from epic_layout import Layout, by_uid, write_csv
-from hydra import compose, initialize_config_dir
+from helpers.epic_layout import Layout, by_uid, write_csv
+from helpers.videos import numbered
 
+from vxbench.config import build, compose
 from vxbench.datasets.epic import read_classes
 from vxbench.datasets.epic_action import EPICAction
 from vxbench.datasets.epic_object import EPICObject
 from vxbench.errors import ClipError, OutOfRange, UserError
-from vxbench.runner.config import build, conf_dir
 
 VIEW = {"frames": 4, "height": 48, "width": 64}
 BOX = "[(10, 20, 30, 40)]"
@@ -300,8 +299,7 @@ def test_the_shipped_configuration_opens_it(task, layout):
     root = layout.write()
     draw = {"classes": 3, "held_out": 2, "min_frames": 40, "max_frames": 200, "coverage": 1.0}
     changes = [*(f"profile.epic.{key}={value}" for key, value in draw.items()), "dataset.per_class=1"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("run", [f"dataset={task.key}", f"paths.data={root}", "dataset.min_frames=40", *changes])
+    config = compose([f"dataset={task.key}", f"paths.data={root}", "dataset.min_frames=40", *changes])
     dataset = build(config, "dataset")
     assert isinstance(dataset, task)
     assert len(dataset.clips) == 3

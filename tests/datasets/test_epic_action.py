@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from conftest import numbered
-from epic_layout import Layout, by_uid
+from helpers.epic_layout import Layout, by_uid
+from helpers.videos import numbered
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vxbench.datasets.epic_action import EPICAction, moved
-from vxbench.datasets.epic_annotations import action_segment
+from vxbench.datasets.epic_tables import action_segment
 from vxbench.errors import UserError
 
 VIEW = {"frames": 16, "height": 48, "width": 64}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import numbered
-from epic_layout import Layout, by_uid
+from helpers.epic_layout import Layout, by_uid
+from helpers.videos import numbered
 
 from vxbench.datasets.epic_object import EPICObject
 from vxbench.errors import ClipError, UserError

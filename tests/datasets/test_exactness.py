@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import av
 import numpy as np
 import pytest
-from conftest import encode, nearest, noise
+from helpers.videos import encode, nearest, noise
 
 from vxbench.datasets.decode import best_decoder, read_frames, read_header
 from vxbench.errors import ClipError

@@ -3,11 +3,10 @@
 import shutil
 
 import pytest
-from hydra import compose, initialize_config_dir
 
+from vxbench.config import build, compose
 from vxbench.datasets.kinetics import Kinetics
 from vxbench.errors import ClipError, OutOfRange, UserError
-from vxbench.runner.config import build, conf_dir
 
 HEADER = "label,youtube_id,time_start,time_end,split"
 ROWS = [("surfing water", "--coBvtS-eQ", 57), ("surfing water", "R6llTwEh07w", 0), ("abseiling", "4lFmhj4x43c", 66)]
@@ -223,8 +222,7 @@ def test_the_shipped_configurations_open_it(root, labels):
     if labels == "kinetics700":
         (root / "kinetics400").rename(root / "kinetics700")
         (root / "kinetics700/label_map_k400.txt").rename(root / "kinetics700/label_map_k700.txt")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("run", [f"dataset={labels}", f"paths.data={root}", "dataset.per_class=1"])
+    config = compose([f"dataset={labels}", f"paths.data={root}", "dataset.per_class=1"])
     assert ids(build(config, "dataset")) == [IDS[2], IDS[0]]
     assert (config.dataset.split, config.dataset.draw, config.dataset.only_present) == ("val", "first", False)
 

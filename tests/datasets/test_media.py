@@ -2,11 +2,11 @@ import os
 
 import numpy as np
 import pytest
-from conftest import encode, noise
+from helpers.videos import encode, noise
 from PIL import Image
 
 from vxbench.datasets.media import Library, frame_numbers, read_media
-from vxbench.datasets.sampling import Sampler
+from vxbench.datasets.view import Sampler
 from vxbench.errors import ClipError, UserError
 
 SOURCE = noise(12, (24, 32))

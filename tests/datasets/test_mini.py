@@ -7,17 +7,15 @@ import av
 import numpy as np
 import pytest
 
-from vxbench.datasets.annotations import load_annotation
+from vxbench.commands.make_mini import main
 from vxbench.datasets.decode import read_frames
-from vxbench.datasets.mini import scene as scenes
-from vxbench.datasets.mini.appearance import unpacked
-from vxbench.datasets.mini.cli import main
+from vxbench.datasets.mini import ucf as scenes
+from vxbench.datasets.mini.actors import CLASSES, SWINGS, TURNS, unpacked
 from vxbench.datasets.mini.generate import MANIFEST, generate, is_complete
-from vxbench.datasets.mini.motion import CLASSES, SWINGS, TURNS
 from vxbench.datasets.mini.plan import DATA_SETS, Plan
 from vxbench.datasets.mini.ucf import TEST_GROUPS, TRAIN_GROUPS, Item, digest_of, items
 from vxbench.datasets.mini.writing import write_jpegs
-from vxbench.datasets.ucf101_24 import UCF101_24
+from vxbench.datasets.ucf101_24 import UCF101_24, load_annotation
 from vxbench.errors import OutOfRange, UserError
 
 FEW = {"train_per_class": 2, "test_per_class": 1, "only": ("ucf101",)}

@@ -12,12 +12,10 @@ import pytest
 from scipy.stats import ks_2samp
 
 from vxbench.datasets.decode import read_frames
-from vxbench.datasets.epic_annotations import RATE, Clock, ObjectTable, read_actions, read_videos
-from vxbench.datasets.mini import appearance
-from vxbench.datasets.mini.appearance import unpacked
-from vxbench.datasets.mini.epic import Epic, Job, digest_of, labelled
-from vxbench.datasets.mini.epic_looks import NOUNS, noun_sprite
-from vxbench.datasets.mini.epic_scene import SHORTEST, VERBS
+from vxbench.datasets.epic_tables import RATE, Clock, ObjectTable, read_actions, read_videos
+from vxbench.datasets.mini import actors as appearance
+from vxbench.datasets.mini.actors import unpacked
+from vxbench.datasets.mini.epic import NOUNS, SHORTEST, VERBS, Epic, Job, digest_of, labelled, noun_sprite
 from vxbench.datasets.mini.exact import stream
 from vxbench.datasets.mini.generate import generate
 from vxbench.datasets.mini.plan import Plan

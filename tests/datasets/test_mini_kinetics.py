@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from vxbench.datasets.decode import read_frames
-from vxbench.datasets.mini import kinetics_scene
-from vxbench.datasets.mini.appearance import unpacked
+from vxbench.datasets.mini import kinetics as kinetics_scene
+from vxbench.datasets.mini.actors import STROKES, unpacked
 from vxbench.datasets.mini.exact import stream
 from vxbench.datasets.mini.generate import generate
-from vxbench.datasets.mini.kinetics import Item, Kinetics
-from vxbench.datasets.mini.kinetics_scene import CLASSES, FORMATS, RATES, SIZES, scene
+from vxbench.datasets.mini.kinetics import CLASSES, FORMATS, RATES, SIZES, Item, Kinetics, scene
 from vxbench.datasets.mini.plan import Plan
-from vxbench.datasets.mini.strokes import STROKES
 from vxbench.datasets.mini.writing import digest_of
 
 NAMES = ("kinetics400", "kinetics700")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from vxbench.datasets.mini.actors import COORDINATES, SLOW, STROKES, coordinates, wave
 from vxbench.datasets.mini.exact import stream
-from vxbench.datasets.mini.strokes import COORDINATES, SLOW, STROKES, coordinates, wave
-from vxbench.datasets.sampling import centre
+from vxbench.datasets.view import centre
 
 N = 800  # draws
 OPPOSITES = [("right", "left"), ("down", "up"), ("growing", "shrinking"), ("clockwise", "counterclockwise")]

@@ -3,8 +3,8 @@
 import av
 import numpy as np
 import pytest
-from conftest import encode, nearest, noise
-from faulty_datasets import LyingVideos, Videos
+from helpers.faulty_datasets import LyingVideos, Videos
+from helpers.videos import encode, nearest, noise
 
 from vxbench.datasets.base import Clip
 from vxbench.datasets.pool import DecodePool

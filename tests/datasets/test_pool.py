@@ -6,15 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import encode, noise
-from faulty_datasets import Scripted, Videos, WithProcess
+from helpers.faulty_datasets import Scripted, Videos, WithProcess
+from helpers.paths import ROOT
+from helpers.videos import encode, noise
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
 from vxbench.datasets.ucf101_24 import UCF101_24
 from vxbench.errors import ClipError, OutOfRange, UserError
 
-HERE = Path(__file__).parent
+HERE = ROOT / "tests"
 PATIENCE = 30  # seconds until a clip counts as hung where none should
 
 
@@ -82,7 +83,7 @@ def test_the_main_script_is_not_imported_again(tmp_path):
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "parse = 'only in the main script'\n"
         "from pathlib import Path\n"
-        "from faulty_datasets import WithProcess\n"
+        "from helpers.faulty_datasets import WithProcess\n"
         "from vxbench.datasets.base import ClipRef\n"
         "from vxbench.datasets.pool import DecodePool\n"
         f"with DecodePool(1, {PATIENCE}) as pool:\n"
@@ -135,7 +136,7 @@ def test_no_process_outlives_a_parent_killed_by_9(tmp_path, busy):
     script = (
         f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
         "from pathlib import Path\n"
-        "from faulty_datasets import Scripted, WithProcess\n"
+        "from helpers.faulty_datasets import Scripted, WithProcess\n"
         "from vxbench.datasets.base import ClipRef\n"
         "from vxbench.datasets.pool import DecodePool\n"
         f"pool, dataset = DecodePool(1, {PATIENCE}), Scripted({busy!r})\n"

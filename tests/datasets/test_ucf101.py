@@ -7,12 +7,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from vxbench.datasets.ucf101 import UCF101
-from vxbench.datasets.ucf_lists import CLASS_INDEX, LISTS, read_classes, read_list
+from vxbench.config import build, compose
+from vxbench.datasets.ucf101 import CLASS_INDEX, LISTS, UCF101, read_classes, read_list
 from vxbench.errors import ClipError, OutOfRange, UserError
-from vxbench.runner.config import build, conf_dir
 
 CLASSES = ["Zumba", "Archery"]  # not in alphabetical order: classInd decides
 FRAMES = 8
@@ -206,8 +204,7 @@ def test_opening_without_windows_imports_no_decoder(root):
 
 
 def test_the_shipped_configuration_opens_it(root):
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("run", ["dataset=ucf101", f"paths.data={root}", "dataset.per_class=1"])
+    config = compose(["dataset=ucf101", f"paths.data={root}", "dataset.per_class=1"])
     dataset = build(config, "dataset")
     assert dataset.selection.startswith("2 clips, 1 of each of the 2 classes of testlist01.txt")
     clip = opened(root).load(opened(root).clips[0])

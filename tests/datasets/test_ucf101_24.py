@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from vxbench.datasets.annotations import boxes_at
-from vxbench.datasets.ucf101_24 import ANNOTATION, TEST_LIST, UCF101_24
-from vxbench.datasets.ucf_lists import CLASS_INDEX, read_classes, read_list
+from vxbench.config import build, conf_dir
+from vxbench.datasets.ucf101 import CLASS_INDEX, read_classes, read_list
+from vxbench.datasets.ucf101_24 import ANNOTATION, TEST_LIST, UCF101_24, boxes_at
 from vxbench.errors import ClipError, OutOfRange, UserError
-from vxbench.runner.config import build, conf_dir
 
 
 def opened(root, **changes):

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from helpers.toys import GOLDEN_TARGET, FrameWise, GapFC, clips, golden, golden_clip, seeded, tiny_a
 from scipy.ndimage import zoom
 from torch import nn
-from toys import GOLDEN_TARGET, FrameWise, GapFC, clips, golden, golden_clip, seeded, tiny_a
 
 from vxbench.errors import NotApplicable, OutOfRange, UserError
 from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, SaliencyTubes, activation_and_gradient, enlarge_in_time

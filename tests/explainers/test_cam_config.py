@@ -1,16 +1,14 @@
 """The YAML files of the CAM methods and of Attention Rollout: the library's defaults, the model's layer."""
 
 import inspect
-from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from vxbench.config import compose
 from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, SaliencyTubes
 from vxbench.explainers.rollout import AttentionRollout
 
-CONF = Path(__file__).parents[2] / "conf"
 CLASSES = {
     "gradcam": GradCAM,
     "gradcam_pp": GradCAMPlusPlus,
@@ -21,8 +19,7 @@ FROM_THE_MODEL = {"layer", "temporal", "spatial", "chunk"}
 
 
 def composed(*overrides):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("run", overrides=list(overrides))
+    return compose(overrides=list(overrides))
 
 
 @pytest.mark.parametrize("name", CLASSES)

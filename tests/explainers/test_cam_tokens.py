@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from helpers.toys import FrameWise, clips, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from toys import FrameWise, clips, seeded
 
 from vxbench.errors import NotApplicable, UserError
 from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, grid_of, to_grid

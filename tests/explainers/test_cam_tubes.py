@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers.toys import Everything, FrameWise, GapFC, Linear, clips, golden_clip, seeded, tiny_a
 from torch import nn
-from toys import Everything, FrameWise, GapFC, Linear, clips, golden_clip, seeded, tiny_a
 
 from vxbench.errors import NotApplicable, OutOfRange, UserError
 from vxbench.explainers.cam import GradCAM, SaliencyTubes

@@ -4,17 +4,17 @@ import contextlib
 import copy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from helpers.paths import CONF
+from helpers.toys import Everything, EverythingAttention, EverythingRNN, clips, seeded
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
-from toys import Everything, EverythingAttention, EverythingRNN, clips, seeded
 
-CONF = Path(__file__).parents[2] / "conf"
+from vxbench.config import compose
+
 NAMES = sorted(path.stem for path in (CONF / "explainer").glob("*.yaml"))
 FEW = {"iterations": 2, "core_start": 0, "steps": 4, "samples": 4, "masks": 8}  # for those that have such a key
 TOY = {
@@ -34,8 +34,7 @@ TARGET = torch.tensor([2, 0, 3])
 
 
 def build(name: str, chunk: int = 64):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("run", overrides=[f"explainer={name}"])
+    config = compose(overrides=[f"explainer={name}"])
     OmegaConf.set_struct(config, False)
     config = OmegaConf.merge(config, TOY, {"runner": {"chunk": chunk}})
     for key in FEW.keys() & config.explainer.keys():

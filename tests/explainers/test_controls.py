@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from toys import clips
+from helpers.toys import clips
 
 from vxbench.errors import NotApplicable, OutOfRange
 from vxbench.explainers.controls import Boxes, Centre, Random

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from counting import Counter
+from helpers.counting import Counter
+from helpers.toys import Everything, EverythingRNN, clips, seeded
 from test_conformance import NAMES, NETWORKS, TARGET, H, T, W, build
-from toys import Everything, EverythingRNN, clips, seeded
 
 from vxbench.explainers import AOSA, EP3D, FEP, OSA, RISE, STEP, AOSAApprox, IntegratedGradients, SmoothGrad
 from vxbench.explainers.base import Passes

@@ -4,8 +4,8 @@ import captum.attr as attr
 import numpy as np
 import pytest
 import torch
+from helpers.toys import GOLDEN_TARGET, GapFC, Linear, clips, golden, golden_clip, seeded, tiny_a
 from torch import nn
-from toys import GOLDEN_TARGET, GapFC, Linear, clips, golden, golden_clip, seeded, tiny_a
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers import gradients

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from helpers.toys import GOLDEN_TARGET, golden, golden_clip, tiny_a
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from toys import GOLDEN_TARGET, golden, golden_clip, tiny_a
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.gradients import Gradients

@@ -4,13 +4,12 @@ import math
 
 import pytest
 import torch
+from helpers.toys import clips
 from torch import nn
 from torch.nn.functional import interpolate
-from toys import clips
 
 from vxbench.errors import OutOfRange, UserError
-from vxbench.explainers.attention import recorded
-from vxbench.explainers.rollout import FUSIONS, STEPS, AttentionRollout, class_row, mixed
+from vxbench.explainers.rollout import FUSIONS, STEPS, AttentionRollout, class_row, mixed, recorded
 from vxbench.models import build_classifier
 
 TIMESFORMER = "timesformer/timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb"

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
+from helpers.toys import Everything, GapFC, clips, seeded
 from torch import nn
-from toys import Everything, GapFC, clips, seeded
 
 from vxbench.errors import NotApplicable, UserError
 from vxbench.explainers.rollout import AttentionRollout

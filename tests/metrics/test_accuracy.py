@@ -1,9 +1,9 @@
 import pytest
 import torch
+from helpers.toys import clips, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from toys import clips, seeded
 
 from vxbench.metrics import Batch, TopK
 from vxbench.metrics.accuracy import within_top

@@ -3,16 +3,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from helpers.toys import Everything, GapFC, clips, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch import nn
-from toys import Everything, GapFC, clips, seeded
 
 from vxbench.errors import OutOfRange
 from vxbench.metrics.base import Batch
-from vxbench.metrics.curves import DeletionCurve, DeletionInsertion, area, boundaries, ranks
-from vxbench.metrics.substitutes import Substitutes
+from vxbench.metrics.curves import DeletionCurve, DeletionInsertion, Substitutes, area, boundaries, ranks
 
 KEYS = ("deletion", "insertion", "overall")
 SHAPES = [(4, 6, 8), (3, 5, 7), (1, 9, 4), (7, 3, 11), (2, 3, 4)]  # the last has fewer voxels than 28 steps

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.toys import Everything, GapFC, clips, golden_clip, seeded, tiny_a
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import Everything, GapFC, clips, golden_clip, seeded, tiny_a
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation.pyramid import Pyramid

@@ -1,15 +1,14 @@
 """What every metric says it costs is what it asks of the network, and so for the explainers that some of them run."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from counting import Counter
-from hydra import compose, initialize_config_dir
+from helpers.counting import Counter
+from helpers.paths import CONF
+from helpers.toys import Everything, clips, seeded
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from toys import Everything, clips, seeded
 
+from vxbench.config import compose
 from vxbench.explainers import EP3D, RISE, Gradients
 from vxbench.explainers.base import Passes
 from vxbench.metrics import DeletionInsertion, MinimumPreservationRatio
@@ -17,7 +16,6 @@ from vxbench.metrics.base import Batch, Metric
 from vxbench.metrics.sanity import SanityCheck
 from vxbench.metrics.timing import GenerationTime
 
-CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))
 T, H, W = SHAPE = (4, 14, 18)
 STAGES = [{"layer": ["layer"]}, {"fc": ["fc"]}]  # the first has a batch norm, so every stage is calibrated
@@ -26,8 +24,7 @@ NOTHING = Passes()
 
 
 def build(name: str) -> list[Metric]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("run", [f"metric={name}", "explainer=gradients"])
+    config = compose([f"metric={name}", "explainer=gradients"])
     OmegaConf.set_struct(config, False)
     config.model.stages, config.profile.iterations = STAGES, 2
     config.table = {"settings": {"sigma": 5}}

@@ -3,14 +3,15 @@ from inspect import signature
 
 import pytest
 import torch
+from helpers.toys import Everything, GapFC, clips, seeded
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import nn
-from toys import Everything, GapFC, clips, seeded
 
+from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Context
 from vxbench.explainers.cam import GradCAM
@@ -19,7 +20,6 @@ from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.metrics.base import Batch
 from vxbench.metrics.preservation import MinimumPreservationRatio
-from vxbench.runner.config import conf_dir
 
 KEY = "min_preservation_ratio"
 GRID = (0.05, 0.2, 0.5, 0.8, 1.0)

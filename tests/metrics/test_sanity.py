@@ -7,10 +7,7 @@ from inspect import signature
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from sanity_runs import (
+from helpers.sanity_runs import (
     NAMES,
     SHAPE,
     STAGES,
@@ -21,16 +18,19 @@ from sanity_runs import (
     plain_ssim,
     scores_of,
 )
+from helpers.toys import clips
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from scipy.stats import spearmanr
-from toys import clips
 
+from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers import EP3D, STEP, GradCAM, Gradients, Random, SmoothGrad
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch
 from vxbench.metrics.sanity import SanityCheck
-from vxbench.runner.config import conf_dir
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sanity_runs import (
+from helpers.sanity_runs import (
     ALL_BATCH_NORMS,
     BATCH_NORMS,
     NAMES,
@@ -16,8 +16,8 @@ from sanity_runs import (
     scores_of,
     weights_of,
 )
+from helpers.toys import clips, seeded
 from torch import nn
-from toys import clips, seeded
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers import Gradients

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sanity_runs import (
+from helpers.sanity_runs import (
     plain_ssim,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from vxbench.metrics.sanity.similarity import spearman, ssim

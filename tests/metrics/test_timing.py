@@ -4,18 +4,18 @@ from inspect import signature
 
 import pytest
 import torch
+from helpers.toys import GapFC, clips, seeded
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from toys import GapFC, clips, seeded
 
+from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers import SmoothGrad
 from vxbench.explainers.base import Explainer
 from vxbench.metrics import timing
 from vxbench.metrics.base import Batch
 from vxbench.metrics.timing import GenerationTime, synchronise
-from vxbench.runner.config import conf_dir
 
 
 class Recorder(Explainer):

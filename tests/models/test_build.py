@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import pytest
 import torch
-from model_configs import RANDOM, blank, composed, mini, noise, unallocated
+from helpers.model_configs import RANDOM, blank, composed, mini, noise, unallocated
 from omegaconf import OmegaConf
 from torch import nn
 
+from vxbench.config import build, options
 from vxbench.errors import OutOfRange, UserError
 from vxbench.metrics.sanity.cascade import randomise, read_stages
 from vxbench.models import Classifier, build_classifier
 from vxbench.models.checkpoints import Checkpoint
-from vxbench.runner.config import build, options
 
 MODELS = [name for name in options("model") if name != "custom"]
 R2PLUS1D = "r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb"

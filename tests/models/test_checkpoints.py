@@ -14,7 +14,7 @@ from torch import nn
 from vxbench.errors import UserError
 from vxbench.models import digest, load_checkpoint
 from vxbench.models.checkpoints import WEIGHTS, load_body, locate, read_weights
-from vxbench.models.convert import FORMATS
+from vxbench.models.loading import FORMATS
 
 
 class Small(nn.Module):

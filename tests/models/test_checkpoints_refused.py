@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from vxbench.errors import UserError
 from vxbench.models.checkpoints import read_weights
-from vxbench.models.reading import IGNORED
+from vxbench.models.loading import IGNORED
 
 WEIGHTS = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.zeros(3)}
 

@@ -2,14 +2,21 @@
 
 import pytest
 import torch
+from helpers.source_networks import (
+    HaraBasicBlock,
+    HaraBottleneck,
+    HaraFactoredBottleneck,
+    HaraResNet,
+    r2plus1d_18,
+    r3d_18,
+)
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from safetensors.torch import save_file
-from source_networks import HaraBasicBlock, HaraBottleneck, HaraFactoredBottleneck, HaraResNet, r2plus1d_18, r3d_18
 
 from vxbench.errors import UserError
 from vxbench.models import load_checkpoint
-from vxbench.models.convert import FORMATS, converted
+from vxbench.models.loading import FORMATS, converted
 
 CLASSES = 7
 SOURCES = {

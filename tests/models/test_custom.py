@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 import torch
-from model_configs import blank, composed, noise
-from run_process import Runner
+from helpers.model_configs import blank, composed, noise
+from helpers.run_process import Runner
 
+from vxbench.config import build
 from vxbench.errors import UserError
-from vxbench.runner.config import build
 
 SOURCE = """
 from torch import nn

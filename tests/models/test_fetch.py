@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from file_server import serve
+from helpers.file_server import serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vxbench.models.mmaction import registry
-from vxbench.models.networks.factored import factored, mid_channels
+from vxbench.models.networks.resnets import factored, mid_channels
 
 STRIDES = {"spatial_strides": (1, 2, 2, 2), "temporal_strides": (1, 2, 2, 2)}
 NARROW = {"base_channels": 4, "pretrained2d": False, "with_pool2": False, "conv1_kernel": (3, 3, 3), **STRIDES}

@@ -4,11 +4,11 @@ from pathlib import PurePosixPath
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vxbench.models.convert import FORMATS
+from vxbench.config import compose
+from vxbench.models.loading import FORMATS
 
 AOSA_MEAN, AOSA_STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
 STEP_MEAN, STEP_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -20,8 +20,7 @@ def composed(conf_dir):
 
     def of(model, scale, labels="kinetics400"):
         choices = [f"model={model}", f"profile={scale}", f"dataset.labels={labels}"]
-        with initialize_config_dir(str(conf_dir), version_base="1.3"):
-            return compose("run", choices)
+        return compose(choices)
 
     return of
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.model_configs import blank, composed, mini, noise, outputs_of, unallocated
 
+from vxbench.config import build
 from vxbench.errors import UserError
-from vxbench.explainers.base import input_gradient
 from vxbench.metrics.sanity.cascade import read_stages
-from vxbench.runner.config import build
+from vxbench.network import input_gradient
 
 PATHS = "recognizer.backbone."
 SLOW, FAST = f"{PATHS}slow_path.layer4", f"{PATHS}fast_path.layer4"

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.model_configs import blank, composed, mini, noise, outputs_of, unallocated
 
+from vxbench.config import build
 from vxbench.errors import NotApplicable, UserError
 from vxbench.explainers.cam import GradCAM
-from vxbench.runner.config import build
 
 LAYERS = "recognizer.backbone.transformer_layers.layers"
 TARGET = torch.tensor([1, 3])

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.toys import clips
 from torch import nn
-from toys import clips
 
+from vxbench.config import build
 from vxbench.errors import OutOfRange, UserError
-from vxbench.explainers.base import class_score, input_gradient, probabilities
 from vxbench.models import to_clip
 from vxbench.models.vgg16lstm import VGG16LSTM, ReLULSTM
-from vxbench.runner.config import build
+from vxbench.network import class_score, input_gradient, probabilities
 
 SIZE = (17, 10)
 SMALL = {"num_classes": 5, "channels": (3, 4), "convs": (1, 2), "fc": 6, "hidden": 4, "size": SIZE}

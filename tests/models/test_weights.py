@@ -5,20 +5,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from helpers.paths import ROOT
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.config import build, compose
 from vxbench.datasets.mini.generate import Plan, generate, is_complete
 from vxbench.models.checkpoints import PACKAGED, WEIGHTS, digest, locate
-from vxbench.models.training.evaluate import accuracy
-from vxbench.models.training.train import evaluation_clips, leave_out_missing
-from vxbench.runner.config import build
+from vxbench.training.outcome import accuracy
+from vxbench.training.train import evaluation_clips, leave_out_missing
 
 ENOUGH = 0.85
 MOST_BYTES = 10 * 2**20  # of all weights
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(WEIGHTS.glob("*.json"))}
 MADE_BY = {"ucf101_24": "ucf101", "epic_object": "epic55", "epic_action": "epic55"}  # labels -> what is generated
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=RECORDS)
@@ -38,7 +37,7 @@ def mini(tmp_path_factory):
     A clip does not depend on how many others are made, so few training clips are. Only which of EPIC's clips are for
     testing hangs on how many there are.
     """
-    here = REPOSITORY / "data" / "mini"
+    here = ROOT / "data" / "mini"
 
     @lru_cache
     def root(part: str) -> Path:
@@ -52,8 +51,7 @@ def mini(tmp_path_factory):
 
 
 def composed(conf_dir, record: dict, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        return compose("train", overrides=[f"model={record['model']}", f"dataset={record['dataset']}", *overrides])
+    return compose([f"model={record['model']}", f"dataset={record['dataset']}", *overrides], "train")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +114,7 @@ def test_every_file_has_a_record_and_all_are_small():
     assert sum(file.stat().st_size for file in files) <= MOST_BYTES
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "conf/weights/mini").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "conf/weights/mini").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_packaged_file_that_the_configs_name_ships(path):
     entries = [entry for key, entry in OmegaConf.load(path).items() if key != "defaults"]
     named = [entry.file for entry in entries if entry.file.startswith(PACKAGED)]

@@ -3,8 +3,8 @@
 import pytest
 from test_config import composed
 
+from vxbench.runner.batch import generator_of
 from vxbench.runner.cell import cell_of
-from vxbench.runner.seeds import generator_of
 
 CHOICES = {"model": "r2plus1d", "dataset": "ucf101_24", "explainer": "fep"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vxbench.runner.config import options
+from vxbench.config import options
 from vxbench.runner.store import Store
 
 KEYS = {

@@ -7,7 +7,7 @@ import time
 
 import pandas as pd
 import pytest
-from run_process import Runner
+from helpers.run_process import Runner
 
 # Slow enough to be killed halfway: eight batches of two clips.
 CELL = ("model=tsm", "explainer=step", "explainer.iterations=8", "explainer.core_start=3", "runner.batch_size=2")

@@ -9,13 +9,13 @@ import pytest
 import torch
 from test_config import composed
 
+from vxbench.config import build
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.errors import ClipError, UserError
 from vxbench.explainers import Gradients
 from vxbench.runner import one_clip
-from vxbench.runner.config import build
 from vxbench.runner.job import run_cell
-from vxbench.runner.one_clip import explain, kept, kept_frames, open_clip, seen
+from vxbench.runner.one_clip import explain_clip, kept_frames, open_clip, present_to_model, probabilities_of_kept
 from vxbench.runner.store import Store
 
 CHOICES = {"model": "r2plus1d", "dataset": "ucf101_24", "explainer": "smoothgrad"}
@@ -45,11 +45,11 @@ def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
     assert picture.clip == one.id
     np.testing.assert_array_equal(picture.frames, one.frames)
     np.testing.assert_array_equal(picture.boxes, one.boxes)
-    saliency = explain(config, one)
+    saliency = explain_clip(config, one)
     # The store keeps float16: half a unit in the last place of values up to 1 is 2^-12.
     np.testing.assert_allclose(saliency, picture.saliency, atol=2**-12, rtol=0)
     assert saliency.dtype == np.float32
-    other_draws = explain(config, replace(one, id="another"))
+    other_draws = explain_clip(config, replace(one, id="another"))
     assert np.abs(other_draws - saliency).max() > 0.01
 
 
@@ -64,7 +64,7 @@ def test_the_gpu_is_chosen_before_anything_is_put_on_it(config, monkeypatch):
 
 def test_a_map_of_ones_keeps_the_whole_clip(one):
     ones = np.ones(one.frames.shape[:3], np.float32)
-    np.testing.assert_array_equal(kept(one, ones), one.probabilities)
+    np.testing.assert_array_equal(probabilities_of_kept(one, ones), one.probabilities)
     np.testing.assert_array_equal(kept_frames(one, ones), one.frames)
     assert one.probabilities.sum() == pytest.approx(1, abs=1e-5)  # float32 softmax of eight classes
     assert one.p == one.probabilities[int(one.target)]
@@ -78,7 +78,7 @@ def test_what_the_map_does_not_keep_is_blurred(one):
     inside = shown[:, 16:48, 40:56]  # blurred at sigma 20: neighbours differ by less than the frame's own do
     assert np.abs(np.diff(inside, axis=2)).max() <= 2
     assert np.abs(np.diff(one.frames[:, 16:48, 40:56].astype(int), axis=2)).max() > 10
-    assert not np.array_equal(kept(one, left), one.probabilities)
+    assert not np.array_equal(probabilities_of_kept(one, left), one.probabilities)
 
 
 def test_the_class_explained_is_the_label_or_what_is_predicted(config):
@@ -94,20 +94,20 @@ def test_the_class_explained_is_the_label_or_what_is_predicted(config):
     ]:
         asked = config.copy()
         asked.target = target
-        found = seen(asked, ClipRef("mine", Path(), label), clip, one.classes)
+        found = present_to_model(asked, ClipRef("mine", Path(), label), clip, one.classes)
         assert (int(found.target), found.label) == (expected, label)
         assert found.target_name == one.classes[expected]
 
 
 class Watcher(Gradients):
-    def explain(self, classifier, clip, target, context):
+    def explain_clip(self, classifier, clip, target, context):
         self.saw = (clip, target, context.boxes)
         return super().explain(classifier, clip, target, context)
 
 
 def test_the_explainer_sees_the_clip_its_class_and_its_boxes(config, one):
     watcher, other = Watcher(), torch.tensor([(int(one.target) + 1) % len(one.classes)])
-    explain(config, replace(one, target=other), watcher)
+    explain_clip(config, replace(one, target=other), watcher)
     clip, target, boxes = watcher.saw
     assert torch.equal(clip, one.tensor)
     assert torch.equal(target, other)
@@ -115,13 +115,13 @@ def test_the_explainer_sees_the_clip_its_class_and_its_boxes(config, one):
 
 
 class Broken(Gradients):
-    def explain(self, classifier, clip, target, context):
+    def explain_clip(self, classifier, clip, target, context):
         return super().explain(classifier, clip, target, context) * torch.nan
 
 
 def test_a_map_of_nan_is_said_not_drawn(config, one):
     with pytest.raises(ClipError, match=f"{one.id}: the map holds NaN") as caught:
-        explain(config, one, Broken())
+        explain_clip(config, one, Broken())
     assert caught.value.kind == "nan_map"
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from run_process import Runner
+from helpers.run_process import Runner
 
 from vxbench.runner.outcome import Outcome, join_shards
 from vxbench.runner.store import Store

@@ -9,8 +9,7 @@ import numpy as np
 from vxbench.datasets.cache import cached
 from vxbench.datasets.decode import DECODER_NAMES, Pick
 from vxbench.datasets.media import GAPS, read_media
-from vxbench.datasets.sampling import Sampler
-from vxbench.datasets.transform import Sampled, Spatial, cut_frames
+from vxbench.datasets.view import Sampled, Sampler, Spatial, cut_frames
 from vxbench.ranges import one_of
 
 

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from vxbench.datasets.media import state
-from vxbench.datasets.transform import Sampled, Window
+from vxbench.datasets.view import Sampled, Window
 
 VERSION = 2  # of the files; raise it when our own decoding or resizing changes
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.draw import counted, draw, told
-from vxbench.datasets.epic_annotations import RATE, Clock, Segment, Video, read_table, read_videos, rows_of
-from vxbench.datasets.files import Part, as_list, digest_of, distinct, located
+from vxbench.datasets.epic_tables import RATE, Clock, Segment, Video, read_table, read_videos, rows_of
+from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all
 from vxbench.datasets.media import Library
+from vxbench.datasets.subset import choose, counted, describe
 from vxbench.errors import OutOfRange, UserError
 from vxbench.ranges import one_of, whole
 
@@ -131,7 +131,7 @@ class EPIC(VideoDataset):
         if listed:
             places |= {name: f"{lists}/{name}" for name in self.list_names}
             parts += [Part([places[name]], AUTHORS) for name in self.list_names]
-        found = located(self.name, root, [Part(videos, PIXELS, folder=True), *parts])
+        found = find_all(self.name, root, [Part(videos, PIXELS, folder=True), *parts])
         return dict(zip(places, found[1:], strict=True))
 
     def _chosen(self, files: Files, info: Videos) -> list[Segment]:
@@ -145,8 +145,8 @@ class EPIC(VideoDataset):
         else:
             segments = [self.tested(segment) for segment in segments]
         per_class = self.per_class if training or not published else None
-        chosen = draw(segments, self.classes, per_class, seed=self.seed, source=said)
-        self.selection = told(chosen, said, per_class, seed=self.seed)
+        chosen = choose(segments, self.classes, per_class, seed=self.seed, source=said)
+        self.selection = describe(chosen, said, per_class, seed=self.seed)
         return chosen
 
     def _published(self, files: Files, info: Videos) -> tuple[list[Segment], str]:
@@ -160,7 +160,7 @@ class EPIC(VideoDataset):
         """The test segments of our draw, and what to call them. Sets classes."""
         fit = [segment for candidate in pool if (segment := self.for_test(candidate, info))]
         self.classes = self._ranked(pool, fit)
-        drawn = draw(_labelled(fit, self.classes), self.classes, self.held_out, seed=self.seed)
+        drawn = choose(_labelled(fit, self.classes), self.classes, self.held_out, seed=self.seed)
         return drawn, f"our own test split, {self.held_out} a class by seed {self.seed} (STEP's authors' is not there)"
 
     def _ranked(self, pool: list[Segment], fit: list[Segment]) -> list[str]:

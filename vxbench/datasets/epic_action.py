@@ -13,8 +13,8 @@ import numpy as np
 
 from vxbench.datasets.base import ClipRef
 from vxbench.datasets.epic import EPIC, Files, Videos
-from vxbench.datasets.epic_annotations import Segment, checked, read_actions, read_table, rows_of
-from vxbench.datasets.transform import Sampled
+from vxbench.datasets.epic_tables import Segment, checked, read_actions, read_table, rows_of
+from vxbench.datasets.view import Sampled
 from vxbench.errors import UserError
 from vxbench.ranges import one_of
 

@@ -11,19 +11,20 @@ import numpy as np
 
 from vxbench.datasets.base import ClipRef
 from vxbench.datasets.epic import EPIC, Files, Videos
-from vxbench.datasets.epic_annotations import (
+from vxbench.datasets.epic_tables import (
     OBJECT_FRAMES,
     ObjectTable,
     Segment,
     action_segment,
     checked,
+    parse_track,
     read_actions,
     read_noun_classes,
     read_table,
     rows_of,
+    track_of,
 )
-from vxbench.datasets.epic_boxes import parse_track, track_of
-from vxbench.datasets.transform import Sampled, draw_boxes
+from vxbench.datasets.view import Sampled, draw_boxes
 from vxbench.errors import UserError
 from vxbench.ranges import one_of, whole, within
 

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.draw import draw as draw_clips
-from vxbench.datasets.draw import told
-from vxbench.datasets.files import Part, as_list, digest_of, distinct, located, read_lines
+from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all, read_lines
 from vxbench.datasets.media import Library
-from vxbench.errors import UserError
-from vxbench.hints import did_you_mean
+from vxbench.datasets.subset import choose, describe
+from vxbench.errors import UserError, did_you_mean
 from vxbench.ranges import one_of
 
 SPLITS = {"val": ("val", "validate"), "test": ("test",), "train": ("train",)}  # split -> what its file may be called
@@ -103,9 +101,9 @@ class Kinetics(VideoDataset):
         library = Library((root / place for place in videos if (root / place).is_dir()), ".mp4")
         if only_present:
             rows, source = _present(rows, library, source)
-        drawn = draw_clips(rows, self.classes, per_class, draw, seed, source)
+        drawn = choose(rows, self.classes, per_class, draw, seed, source)
         self.clips = [ClipRef(row.id, library.find(*row.file_names()), row.label) for row in drawn]
-        self.selection = told(drawn, source, per_class, draw, seed)
+        self.selection = describe(drawn, source, per_class, draw, seed)
 
     def digest(self) -> str:
         """Short sha256 of the list and of what names the classes, for the provenance of results."""
@@ -150,7 +148,7 @@ def _files(root: Path, labels: str, split: str, class_order: str, videos: list[s
     """The list of the split, and the file that names the classes."""
     clips = Part(videos, SOURCE, folder=True)
     named = _label_map(labels) if class_order == "label_map" else _list(labels, "train")
-    return located(labels.replace("kinetics", "Kinetics-"), root, [clips, _list(labels, split), named])[1:]
+    return find_all(labels.replace("kinetics", "Kinetics-"), root, [clips, _list(labels, split), named])[1:]
 
 
 def _list(labels: str, split: str) -> Part:

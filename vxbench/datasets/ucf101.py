@@ -10,22 +10,68 @@ from pathlib import Path
 
 from vxbench.datasets.base import ClipRef, VideoDataset
 from vxbench.datasets.decode import read_header
-from vxbench.datasets.draw import draw, told
-from vxbench.datasets.files import as_list, digest_of, located
+from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all, read_lines
 from vxbench.datasets.media import Library, frame_numbers
-from vxbench.datasets.ucf_lists import (
-    CLASS_INDEX,
-    LISTS,
-    SOURCE,
-    VIDEOS,
-    class_of,
-    list_part,
-    read_classes,
-    read_labelled,
-    videos_part,
-)
+from vxbench.datasets.subset import choose, describe
 from vxbench.errors import UserError
 from vxbench.ranges import one_of, whole
+
+VIDEOS = ("ucf101/videos", "ucf101/UCF-101", "ucf101/rawframes", "ucf101/jpg")
+LISTS = Path("ucf101/ucfTrainTestlist")
+CLASS_INDEX = LISTS / "classInd.txt"
+_OFFICIAL = "of UCF101TrainTestSplits-RecognitionTask.zip from www.crcv.ucf.edu/data/UCF101.php"
+
+
+SOURCE = "UCF101 from www.crcv.ucf.edu/data/UCF101.php, one folder a class"
+
+
+def videos_part(videos: Sequence[str]) -> Part:
+    """The videos, in any of these folders."""
+    return Part(videos, SOURCE, folder=True)
+
+
+def list_part(path: Path) -> Part:
+    """An official list."""
+    return Part([path], f"{path.name} {_OFFICIAL}")
+
+
+def read_list(path: Path) -> list[str]:
+    """The clips of a split list as '<Class>/<name>'; extension, label, blank lines and CRLF may be there.
+
+    Raises:
+        UserError: it is no text, or a clip is there twice.
+    """
+    return list(read_labelled(path))
+
+
+def read_labelled(path: Path) -> dict[str, str | None]:
+    """Clip '<Class>/<name>' -> the number behind it in a split list, None where there is none.
+
+    Raises:
+        UserError: see `read_list`.
+    """
+    lines = [words for line in read_lines(path) if (words := line.split())]
+    clips = distinct([words[0].removesuffix(".avi") for words in lines], path)
+    return {clip: words[1] if len(words) > 1 else None for clip, words in zip(clips, lines, strict=True)}
+
+
+def read_classes(path: Path) -> list[str]:
+    """The classes of classInd.txt in its order: number 1 first.
+
+    Raises:
+        UserError: the numbers are not 1, 2, 3, ..., or a class is there twice.
+    """
+    lines = [line.split() for line in read_lines(path) if line.strip()]
+    for number, words in enumerate(lines, start=1):
+        if len(words) != 2 or words[0] != str(number):
+            raise UserError(f"{path}: line {number} is {' '.join(words)!r}, not '{number} <Class>'; get it anew")
+    return distinct([name for _, name in lines], path)
+
+
+def class_of(id: str) -> str:
+    """The class of a clip '<Class>/<name>'."""
+    return id.split("/")[0]
+
 
 SPLITS = ("test", "train")
 LABELS = ("ucf101",)
@@ -70,13 +116,13 @@ class UCF101(VideoDataset):
         one_of("windows", windows, WINDOWS)
         name = f"{one_of('split', split, SPLITS)}list{whole('fold', fold, 1, 3):02d}.txt"
         parts = [videos_part(videos), list_part(CLASS_INDEX), list_part(LISTS / name)]
-        _, index, listed = located("UCF101", root, parts)
+        _, index, listed = find_all("UCF101", root, parts)
         self._digest = digest_of([index, listed])
         self.classes = read_classes(index)
         library = Library(root / place for place in videos)
         refs = [ClipRef(id, library.find(id), label) for id, label in _labelled(listed, self.classes).items()]
-        self.clips = draw(refs, self.classes, per_class, seed=seed, source=name)
-        self.selection = told(self.clips, name, per_class, seed=seed)
+        self.clips = choose(refs, self.classes, per_class, seed=seed, source=name)
+        self.selection = describe(self.clips, name, per_class, seed=seed)
         if windows == "all":
             self._cut()
 

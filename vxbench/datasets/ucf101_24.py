@@ -4,18 +4,19 @@ Layout below `root`, as published: the videos of UCF101, ucf101_24/annotations/p
 ucf101_24/splits/testlist01.txt. The mini data set has the same.
 """
 
+import _codecs
+import pickle
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets.annotations import REFERENCE, Tube, boxes_at, load_annotation, tubes_of
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.draw import draw, told
-from vxbench.datasets.files import Part, as_list, digest_of, located
+from vxbench.datasets.lists import Part, as_list, digest_of, find_all
 from vxbench.datasets.media import Library
-from vxbench.datasets.transform import Sampled, draw_boxes
-from vxbench.datasets.ucf_lists import (
+from vxbench.datasets.subset import choose, describe
+from vxbench.datasets.ucf101 import (
     CLASS_INDEX,
     SOURCE,
     VIDEOS,
@@ -25,8 +26,92 @@ from vxbench.datasets.ucf_lists import (
     read_list,
     videos_part,
 )
+from vxbench.datasets.view import Sampled, draw_boxes
 from vxbench.errors import ClipError, UserError
 from vxbench.ranges import one_of
+
+REFERENCE = (320, 240)  # width, height of the frames that boxes are measured in
+
+_ARRAY = np.zeros(0).__reduce__()[0]  # numpy's _reconstruct and scalar, wherever this numpy keeps them
+_SCALAR = np.uint8(0).__reduce__()[0]
+_ADMITTED = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _codecs.encode,  # bytes, in protocol 2
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds containers, numbers, strings and numpy arrays; calls nothing else."""
+
+    def find_class(self, module: str, name: str):
+        try:
+            return _ADMITTED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no annotation needs") from None
+
+
+def load_annotation(path: Path) -> dict[str, dict]:
+    """The entries of an annotation file, by "<Class>/<video name>".
+
+    Raises:
+        UserError: it cannot be read, names a video otherwise, or asks for anything but numpy arrays,
+            numbers, strings and containers.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = _Unpickler(file).load()
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise UserError(f"{path} refused: {_one_line(error)}; get the published file anew") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} refused: it holds a {type(content).__name__}, not a dict of videos")
+    if wrong := [key for key in content if not isinstance(key, str) or "/" not in key]:
+        raise UserError(f"{path} refused: a video is named {wrong[0]!r}, not '<Class>/<name>'")
+    return content
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@dataclass(frozen=True)
+class Tube:
+    """Boxes of 0-based frames sf <= t < ef, (ef - sf, 4) in the type they are stored in (often uint8)."""
+
+    sf: int
+    ef: int
+    boxes: np.ndarray
+
+    def covers(self, t: int) -> bool:
+        return self.sf <= t < self.ef
+
+
+def tubes_of(entry: dict, where: str) -> list[Tube]:
+    """The tubes of one video's entry.
+
+    Raises:
+        UserError: the entry has not the published structure; `where` names it.
+    """
+    try:
+        tubes = [Tube(int(a["sf"]), int(a["ef"]), np.asarray(a["boxes"])) for a in entry["annotations"]]
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"{where}: not the structure of pyannot.pkl ({what})") from error
+    for tube in tubes:
+        if tube.boxes.shape != (tube.ef - tube.sf, 4):
+            raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of shape {tube.boxes.shape}")
+        if tube.boxes.dtype.kind not in "iu":
+            raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of {tube.boxes.dtype}, not whole numbers")
+    return tubes
+
+
+def boxes_at(tubes: list[Tube], t: int) -> np.ndarray:
+    """All boxes of frame t, (N, 4) int64. Widened before any sum: x + w of uint8 would wrap at 256."""
+    found = [tube.boxes[t - tube.sf].astype(np.int64) for tube in tubes if tube.covers(t)]
+    return np.stack(found) if found else np.zeros((0, 4), dtype=np.int64)
+
 
 SPLITS = ("test", "train")
 BOXES = ("union", "last")
@@ -80,7 +165,7 @@ class UCF101_24(VideoDataset):
         library = Library(root / place for place in videos)
         ids = listed if split == "test" else sorted(set(entries) - set(listed))
         refs = [ClipRef(id, library.find(id), label[class_of(id)]) for id in ids]
-        self.clips = draw(refs, self.classes, per_class, seed=seed, source=_CLIPS_OF[split])
+        self.clips = choose(refs, self.classes, per_class, seed=seed, source=_CLIPS_OF[split])
         self.selection = _selection(self.clips, split, per_class, seed)
         self.tubes = {ref.id: _tubes(entries[ref.id], ref.id, actions) for ref in self.clips if ref.id in entries}
         if boxes == "last":
@@ -107,7 +192,7 @@ def _files(root: Path, videos: Sequence[str], labels: str) -> list[Path]:
     """Annotation and test list, and classInd where labels index it."""
     parts = [videos_part(videos), *(Part([path], f"{path.name} {_SOURCE}") for path in (ANNOTATION, TEST_LIST))]
     index = [list_part(CLASS_INDEX)] if labels == "ucf101" else []
-    return located("UCF101-24", root, parts + index)[1:]
+    return find_all("UCF101-24", root, parts + index)[1:]
 
 
 def _labels(actions: list[str], classes: list[str]) -> dict[str, int]:
@@ -118,7 +203,7 @@ def _labels(actions: list[str], classes: list[str]) -> dict[str, int]:
 
 
 def _selection(drawn: list[ClipRef], split: str, per_class: int | None, seed: int) -> str:
-    said = told(drawn, _CLIPS_OF[split], per_class, seed=seed)
+    said = describe(drawn, _CLIPS_OF[split], per_class, seed=seed)
     return said if per_class is None or split == "train" else f"{said} (the papers' own draw is unpublished)"
 
 

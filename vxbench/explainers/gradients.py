@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange, UserError
-from vxbench.explainers.base import SCORES, Context, Explainer, Passes, class_score, in_chunks, input_gradient
+from vxbench.explainers.base import Context, Explainer, Passes
 from vxbench.explainers.normalise import NORMALISERS
+from vxbench.network import SCORES, class_score, in_chunks, input_gradient
 from vxbench.ranges import one_of, whole, within
 
 REDUCTIONS = {

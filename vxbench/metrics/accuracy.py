@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Passes, in_chunks, untouched
+from vxbench.explainers.base import Passes
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
+from vxbench.network import in_chunks, untouched
 from vxbench.ranges import whole
 
 RANKS = (1, 5)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from vxbench.explainers.base import Passes
+from vxbench.explainers.base import Explainer, Passes
 
 
 @dataclass
@@ -80,3 +80,54 @@ class Metric:
     def passes_before(self, shape: tuple[int, int, int]) -> Passes:
         """What a run costs once, whatever its number of clips: nothing, unless the metric calibrates or warms up."""
         return Passes()
+
+
+def finite(saliency: Tensor) -> Tensor:
+    """The maps as they are.
+
+    Raises:
+        ValueError: NaN or infinity in a map; such a clip has failed and is never scored.
+    """
+    if not torch.isfinite(saliency).all():
+        raise ValueError("saliency holds NaN or infinity")
+    return saliency
+
+
+def boxed_frames(batch: Batch) -> Tensor:
+    """(B, T) bool: frames that carry an annotation and show a part of a box."""
+    boxed = batch.boxes.flatten(2).any(dim=2)
+    return boxed if batch.annotated is None else boxed & batch.annotated
+
+
+def generators_of(batch: Batch) -> list[Generator]:
+    """One generator a clip: the batch's, or seed 0 for every clip.
+
+    Raises:
+        ValueError: not as many generators as clips.
+    """
+    if batch.generators is None:
+        return [Generator().manual_seed(0) for _ in batch.clip]
+    if len(batch.generators) != len(batch.clip):
+        raise ValueError(f"{len(batch.generators)} generators for {len(batch.clip)} clips")
+    return batch.generators
+
+
+def fresh_generators(batch: Batch) -> list[torch.Generator]:
+    """One generator a clip, as the batch's own were when they were seeded; seed 0 without any.
+
+    They draw the same whatever was drawn before, and leave the batch's own generators alone.
+    """
+    return [torch.Generator().manual_seed(generator.initial_seed()) for generator in generators_of(batch)]
+
+
+def explain_again(explainer: Explainer, classifier: nn.Module, batch: Batch) -> Tensor:
+    """The explainer's map of each clip, not normalised, (B, T, H, W)."""
+    return explainer(classifier, batch.clip, batch.target, generators=fresh_generators(batch), boxes=batch.boxes)
+
+
+def alone(batch: Batch, index: int) -> Batch:
+    """One clip of the batch, with what an explainer may look at, as a batch of 1."""
+    row = slice(index, index + 1)
+    boxes = None if batch.boxes is None else batch.boxes[row]
+    generators = None if batch.generators is None else batch.generators[row]
+    return Batch(batch.clip[row], batch.target[row], batch.label[row], boxes=boxes, generators=generators)

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Passes
-from vxbench.metrics.base import Batch, Metric, Scores
-from vxbench.metrics.inputs import boxed_frames, finite
+from vxbench.metrics.base import Batch, Metric, Scores, boxed_frames, finite
 from vxbench.ranges import one_of, within
 
 NO_BOXES = "no boxes"

@@ -5,10 +5,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vxbench.explainers.base import Passes, in_chunks, probabilities, untouched
+from vxbench.explainers.base import Passes
 from vxbench.explainers.perturbation.pyramid import Pyramid
-from vxbench.metrics.base import Batch, Metric, Scores
-from vxbench.metrics.inputs import finite
+from vxbench.metrics.base import Batch, Metric, Scores, finite
+from vxbench.network import in_chunks, probabilities, untouched
 from vxbench.ranges import above, one_of, whole
 
 OPERATORS = ("blur", "fade", "product")

@@ -4,9 +4,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vxbench.explainers.base import Passes
-from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.base import Batch, Metric, Scores, boxed_frames, finite, generators_of
 from vxbench.metrics.consistency import NO_BOX_IN_CLIP, NO_BOXES
-from vxbench.metrics.inputs import boxed_frames, finite, generators_of
 from vxbench.ranges import one_of, within
 
 # Distance of a pixel that lies (v, u) away from the point: squared for the circle, so that whole pixels stay exact.

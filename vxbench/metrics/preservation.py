@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import OutOfRange
-from vxbench.explainers.base import Context, Passes, untouched, whole_scores
+from vxbench.explainers.base import Context, Passes
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
-from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.metrics.base import Batch, Metric, Scores, fresh_generators
 from vxbench.metrics.faithfulness import NOT_FINITE
-from vxbench.metrics.rerun import fresh_generators
+from vxbench.network import untouched, whole_scores
 from vxbench.ranges import above, within
 
 GRID = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

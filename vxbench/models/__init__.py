@@ -5,7 +5,6 @@ Importing this package imports neither mmaction2 nor mmengine; building a classi
 
 from vxbench.models.build import build_classifier
 from vxbench.models.checkpoints import digest, load_checkpoint, locate
-from vxbench.models.classifier import Classifier, InputSpec
-from vxbench.models.preprocess import to_clip
+from vxbench.models.classifier import Classifier, InputSpec, to_clip
 
 __all__ = ["Classifier", "InputSpec", "build_classifier", "digest", "load_checkpoint", "locate", "to_clip"]

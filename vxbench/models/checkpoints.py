@@ -12,11 +12,8 @@ from urllib.parse import urlsplit
 
 from torch import nn
 
-from vxbench.errors import UserError
-from vxbench.hints import did_you_mean
-from vxbench.models.convert import converted
-from vxbench.models.fit import Weights, check_fit, with_counters
-from vxbench.models.reading import read_weights
+from vxbench.errors import UserError, did_you_mean
+from vxbench.models.loading import Weights, check_weights, converted, read_weights, with_counters
 
 RANDOM = "model.checkpoint=null gives random weights"
 PACKAGED = "pkg:"  # prefix of the names of weights that ship with vxbench
@@ -194,5 +191,5 @@ def _weights(checkpoint: Checkpoint, otherwise: str = "") -> Weights:
 def _load(model: nn.Module, weights: Weights, path: Path, kept: Weights = MappingProxyType({})) -> None:
     wanted = model.state_dict()
     weights = with_counters(wanted, weights) | kept
-    check_fit(wanted, weights, path)
+    check_weights(wanted, weights, path)
     model.load_state_dict(weights)

@@ -4,16 +4,13 @@ Importing this module installs the shim and imports nothing of mmaction2, so a s
 unpickles a classifier has the shim in time.
 """
 
-import importlib.abc
-import importlib.machinery
 import importlib.util
 import sys
 import warnings
 from functools import lru_cache
 from pathlib import Path
 
-from vxbench.errors import UserError
-from vxbench.hints import did_you_mean
+from vxbench.errors import UserError, did_you_mean
 
 _DRN = "mmaction.models.localizers.drn"
 

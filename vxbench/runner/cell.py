@@ -12,7 +12,7 @@ MATHS_VERSION = 3  # raise it when a change of code changes numbers: all cells a
 # Paths of keys that do not enter the hash, `*` for any one name. They change no number but by rounding, as the batch a
 # clip is computed in does, or what they say is in the hash already: the weights by their digest or their seed, the
 # layer of CAM methods as model.cam_layer, the stages as the sanity check's own.
-NEUTRAL = [
+NOT_IN_HASH = [
     tuple(path.split("."))
     for path in (
         "dataset.root",
@@ -83,5 +83,5 @@ def _without_neutral(value: Any, path: tuple[str, ...]) -> Any:
 def _is_neutral(path: tuple[str, ...]) -> bool:
     return any(
         len(path) == len(neutral) and all(name in ("*", key) for name, key in zip(neutral, path, strict=True))
-        for neutral in NEUTRAL
+        for neutral in NOT_IN_HASH
     )

@@ -1,27 +1,25 @@
 """One job: one cell, from a composed config to rows in the store."""
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.config import build
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
+from vxbench.device import check_device, full_precision, hardware, own_gpu
 from vxbench.errors import ClipError, NotApplicable, UserError
 from vxbench.metrics.base import Metric
 from vxbench.ranges import one_of, whole
+from vxbench.runner.batch import BatchScorer, Computed
 from vxbench.runner.cell import cell_of
-from vxbench.runner.compute import Computed, Computer
-from vxbench.runner.config import build
-from vxbench.runner.gpus import own_gpu
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
-from vxbench.runner.provenance import finished, hardware, provenance
+from vxbench.runner.provenance import finished, provenance
 from vxbench.runner.store import CLIPS, NOT_APPLICABLE, Store
 from vxbench.runner.weights import weights_digest
 
@@ -103,14 +101,14 @@ class Job:
             tracker.log(means(computed))
         self.store.record_run(finished(run, progress.seconds, progress.done))
 
-    def _computer(self) -> Computer:
+    def _computer(self) -> BatchScorer:
         device = self.config.device
         full_precision()
         classifier = build(self.config, "model").to(device).eval()
         facts = {"device": device, "seed": self.config.seed, "target": self.config.target}
-        return Computer(classifier, self.explainer, self.metrics, **facts, chunk=self.config.runner.chunk)
+        return BatchScorer(classifier, self.explainer, self.metrics, **facts, chunk=self.config.runner.chunk)
 
-    def _calibrate(self, computer: Computer) -> None:
+    def _calibrate(self, computer: BatchScorer) -> None:
         """Metrics are calibrated on the same clips in every shard and every resumed run."""
         for name, metric in self.metrics.items():
             if metric.calibration:
@@ -170,27 +168,6 @@ def check_settings(config: DictConfig) -> None:
     whole("shard.count", config.shard.count, 1)
     whole("shard.index", config.shard.index, 0, config.shard.count - 1)
     check_device(str(config.device))
-
-
-def check_device(device: str) -> None:
-    """Refuses a device that this machine has not."""
-    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if not found:
-        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
-    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
-        usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
-        raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")
-
-
-def full_precision() -> None:
-    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it.
-
-    And the same sums in the same order: cuDNN would otherwise choose its algorithms by their speed of the moment.
-    """
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:

@@ -8,16 +8,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from vxbench.config import build
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
-from vxbench.errors import ClipError, UserError
-from vxbench.explainers.base import Explainer, probabilities, untouched
-from vxbench.hints import did_you_mean
+from vxbench.device import full_precision, own_gpu
+from vxbench.errors import ClipError, UserError, did_you_mean
+from vxbench.explainers.base import Explainer
 from vxbench.metrics.faithfulness import Faithfulness
-from vxbench.runner.compute import Computer
-from vxbench.runner.config import build
-from vxbench.runner.gpus import own_gpu
-from vxbench.runner.job import check_classes, check_settings, full_precision
+from vxbench.network import probabilities, untouched
+from vxbench.runner.batch import BatchScorer
+from vxbench.runner.job import check_classes, check_settings
 from vxbench.runner.weights import weights_file
 
 
@@ -66,7 +66,7 @@ def open_clip(config: DictConfig, clip_id: str | None = None) -> OneClip:
         [clip] = pool.load(dataset, [ref])
     if isinstance(clip, ClipError):
         raise clip
-    return seen(config, ref, clip, dataset.classes)
+    return present_to_model(config, ref, clip, dataset.classes)
 
 
 def find(dataset: VideoDataset, clip_id: str | None) -> ClipRef:
@@ -75,12 +75,12 @@ def find(dataset: VideoDataset, clip_id: str | None) -> ClipRef:
     if clip_id is None:
         return first
     if clip_id not in clips:
-        hint = did_you_mean(clip_id, clips) or f"; the first is {first.id}"
+        hint = did_you_mean(clip_id, clips)
         raise UserError(f"clip {clip_id} is not among the {len(clips)} clips of this data set{hint}")
     return clips[clip_id]
 
 
-def seen(config: DictConfig, ref: ClipRef, clip: Clip, classes: list[str]) -> OneClip:
+def present_to_model(config: DictConfig, ref: ClipRef, clip: Clip, classes: list[str]) -> OneClip:
     """A decoded clip before the configured model. A ref without a label (None) has its predicted class explained.
 
     Raises:
@@ -97,7 +97,7 @@ def seen(config: DictConfig, ref: ClipRef, clip: Clip, classes: list[str]) -> On
     return OneClip(ref.id, ref.label, clip.frames, clip.boxes, classes, classifier, batch.clip, batch.target, whole)
 
 
-def explain(config: DictConfig, one: OneClip, explainer: Explainer | None = None) -> np.ndarray:
+def explain_clip(config: DictConfig, one: OneClip, explainer: Explainer | None = None) -> np.ndarray:
     """The map of the clip's explained class, (T, H, W) float32 in [0, 1], as a cell computes it.
 
     explainer: built from the config if not given. A constant map is scaled as in a cell: to zeros.
@@ -120,7 +120,7 @@ def kept_tensor(one: OneClip, saliency: np.ndarray) -> Tensor:
     return Faithfulness().explained(one.tensor, torch.as_tensor(saliency, device=one.tensor.device)[None])
 
 
-def kept(one: OneClip, saliency: np.ndarray) -> np.ndarray:
+def probabilities_of_kept(one: OneClip, saliency: np.ndarray) -> np.ndarray:
     """Probabilities (K,) float32 of the clip that the map keeps, the rest blurred."""
     return _probabilities(one.classifier, kept_tensor(one, saliency))
 
@@ -132,9 +132,9 @@ def kept_frames(one: OneClip, saliency: np.ndarray) -> np.ndarray:
     return (colours * np.array(facts.std) + np.array(facts.mean)).round().clip(0, 255).astype(np.uint8)
 
 
-def _computer(config: DictConfig, classifier: nn.Module, explainer: Explainer | None, target: str) -> Computer:
+def _computer(config: DictConfig, classifier: nn.Module, explainer: Explainer | None, target: str) -> BatchScorer:
     facts = {"device": config.device, "seed": config.seed, "target": target, "chunk": config.runner.chunk}
-    return Computer(classifier, explainer, {}, **facts)
+    return BatchScorer(classifier, explainer, {}, **facts)
 
 
 @torch.no_grad()

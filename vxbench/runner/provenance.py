@@ -1,6 +1,5 @@
 """Where a cell's numbers come from: versions, commit, hardware, digests, wall time."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+
+from vxbench.device import hardware
 
 PACKAGES = (
     "vxbench",
@@ -71,28 +72,6 @@ def commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def hardware(device: str) -> dict[str, Any]:
-    """Processor, cores, threads and device of this machine."""
-    import torch
-
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device,
-        "gpu": gpu,
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def _version(name: str) -> str:

@@ -2,18 +2,16 @@
 
 import copy
 import inspect
-from pathlib import Path
 
 import pytest
 import torch
-from eb_r_runs import LAYERS, TARGET, explainer, feature_mass, features_of, some_clips
+from helpers.eb_r_runs import LAYERS, TARGET, explainer, feature_mass, features_of, some_clips
+from helpers.paths import CONF
+from helpers.slow_excitation import small_network
 from hydra import compose, initialize_config_dir
-from slow_excitation import small_network
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.excitation import ExcitationBackpropRNN
-
-CONF = Path(__file__).parents[3] / "conf"
 
 
 @pytest.mark.choice("ebr.contrastive")

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from eb_r_runs import SIZE, TARGET, explainer, some_clips
-from slow_excitation import small_network
+from helpers.eb_r_runs import SIZE, TARGET, explainer, some_clips
+from helpers.slow_excitation import small_network
 
 
 @pytest.mark.identity(30)

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-import slow_excitation as slow
 import torch
-from eb_r_runs import LAYERS, SIZE, TARGET, explainer, feature_mass, features_of, some_clips
-from slow_excitation import small_network
+from helpers import slow_excitation as slow
+from helpers.eb_r_runs import LAYERS, SIZE, TARGET, explainer, feature_mass, features_of, some_clips
+from helpers.slow_excitation import small_network
+from helpers.toys import seeded
 from torch import nn
 from torch.nn.functional import interpolate
-from toys import seeded
 
-from vxbench.explainers.excitation.lstm import class_mass, down_in_time, unroll
+from vxbench.explainers.excitation import class_mass, down_in_time, unroll
 
 
 @pytest.mark.parametrize("through_time", [True, False])

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from eb_r_runs import TARGET, explainer, some_clips
-from slow_excitation import small_network
+from helpers.eb_r_runs import TARGET, explainer, some_clips
+from helpers.slow_excitation import small_network
+from helpers.toys import Everything, seeded
 from torch import nn
-from toys import Everything, seeded
 
 from vxbench.errors import NotApplicable, UserError
-from vxbench.explainers.excitation import ExcitationBackpropRNN
-from vxbench.explainers.excitation.rnn import find_network
+from vxbench.explainers.excitation import ExcitationBackpropRNN, find_network
 
 
 class Wrapped(nn.Module):

@@ -3,12 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.toys import clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from toys import clips
 
-from vxbench.explainers.excitation.rules import ExcitationRules
+from vxbench.explainers.excitation import ExcitationRules
 
 
 def normal(*shape, seed=0):

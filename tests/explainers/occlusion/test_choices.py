@@ -1,19 +1,30 @@
 """What each open choice of the occlusion methods changes, and what it leaves alone."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from occlusion_toys import Affine, Constant, Curved, aosa, approx, clip_of, flow_is, moving_clips, no_flow, random_flow
-from toys import clips
+from helpers.occlusion_toys import (
+    Affine,
+    Constant,
+    Curved,
+    aosa,
+    approx,
+    clip_of,
+    flow_is,
+    moving_clips,
+    no_flow,
+    random_flow,
+)
+from helpers.paths import CONF as CONF_ROOT
+from helpers.toys import clips
 
 from vxbench.explainers.base import Context
 from vxbench.explainers.occlusion import OSA, RISE
 
-CONF = Path(__file__).parents[3] / "conf/explainer"
+CONF = CONF_ROOT / "explainer"
 SHAPE = (4, 13, 18)
 TARGET = torch.tensor([2, 0])
 

@@ -5,15 +5,14 @@ import re
 import numpy as np
 import pytest
 import torch
-from occlusion_toys import Constant, Curved, aosa, approx, clip_of, flow_is, moving_clips, no_flow, random_flow
-from toys import GOLDEN_MEAN, GOLDEN_STD, GapFC, clips, golden, seeded
+from helpers.occlusion_toys import Constant, Curved, aosa, approx, clip_of, flow_is, moving_clips, no_flow, random_flow
+from helpers.toys import GOLDEN_MEAN, GOLDEN_STD, GapFC, clips, golden, seeded
 
 from vxbench.errors import UserError
 from vxbench.explainers.occlusion import AOSA, OSA, RISE
-from vxbench.explainers.occlusion.approx import outliers
-from vxbench.explainers.occlusion.flow import eight_bit
-from vxbench.explainers.occlusion.tubes import Field, follow
-from vxbench.models.preprocess import to_clip
+from vxbench.explainers.occlusion.aosa import outliers
+from vxbench.explainers.occlusion.motion import Field, eight_bit, follow
+from vxbench.models.classifier import to_clip
 
 SHAPE = (4, 13, 18)
 TARGET = torch.tensor([2, 0, 1])

@@ -5,9 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from occlusion_toys import (
+from helpers.occlusion_toys import (
     Affine,
     Constant,
     Curved,
@@ -20,14 +18,16 @@ from occlusion_toys import (
     random_flow,
     square,
 )
-from toys import clips
+from helpers.toys import clips
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vxbench.explainers.base import Context
 from vxbench.explainers.normalise import normalise
 from vxbench.explainers.occlusion import OSA, RISE
-from vxbench.explainers.occlusion.aggregate import AGGREGATES
-from vxbench.explainers.occlusion.cuboids import cuboids
-from vxbench.explainers.occlusion.tubes import Field, anchors_of, follow, tubes
+from vxbench.explainers.occlusion.base import AGGREGATES
+from vxbench.explainers.occlusion.motion import Field, anchors_of, follow, tubes
+from vxbench.explainers.occlusion.osa import cuboids
 
 SHAPE = (4, 13, 18)
 TARGET = torch.tensor([2, 0])

@@ -9,17 +9,24 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from toys import GOLDEN_MEAN, GOLDEN_STD, GOLDEN_TARGET, golden, tiny_a
+from helpers.toys import GOLDEN_MEAN, GOLDEN_STD, GOLDEN_TARGET, golden, tiny_a
 
-from vxbench.explainers.base import whole_scores
 from vxbench.explainers.normalise import normalise
-from vxbench.explainers.occlusion.aggregate import released
-from vxbench.explainers.occlusion.aosa import AOSA
-from vxbench.explainers.occlusion.approx import AOSAApprox, scores_and_gradients
-from vxbench.explainers.occlusion.body import masked_scores
-from vxbench.explainers.occlusion.cuboids import cuboids
-from vxbench.explainers.occlusion.flow import eight_bit, farneback, gray_frames
-from vxbench.explainers.occlusion.tubes import anchors_of, field_of, follow, neighbours_of, similarities, tubes
+from vxbench.explainers.occlusion.aosa import AOSA, AOSAApprox, scores_and_gradients
+from vxbench.explainers.occlusion.base import masked_scores, released
+from vxbench.explainers.occlusion.motion import (
+    anchors_of,
+    eight_bit,
+    farneback,
+    field_of,
+    follow,
+    gray_frames,
+    neighbours_of,
+    similarities,
+    tubes,
+)
+from vxbench.explainers.occlusion.osa import cuboids
+from vxbench.network import whole_scores
 
 MEAN, STD = ([255 * v for v in values] for values in (GOLDEN_MEAN, GOLDEN_STD))
 TARGET = torch.tensor([GOLDEN_TARGET["big"]])

@@ -3,12 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from toys import GapFC, clips, seeded
+from helpers.toys import GapFC, clips, seeded
 
 from vxbench.errors import UserError
 from vxbench.explainers.occlusion.aosa import AOSA
-from vxbench.explainers.occlusion.flow import eight_bit, farneback, gray_frames
-from vxbench.explainers.occlusion.tubes import DARK, Field, anchors_of, field_of, follow, neighbours_of, similarities
+from vxbench.explainers.occlusion.motion import (
+    DARK,
+    Field,
+    anchors_of,
+    eight_bit,
+    farneback,
+    field_of,
+    follow,
+    gray_frames,
+    neighbours_of,
+    similarities,
+)
 
 MEAN, STD = [114.0, 115, 116], [57.0, 58, 59]
 

@@ -2,17 +2,15 @@
 
 import pytest
 import torch
+from helpers.toys import GapFC, clips, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import GapFC, clips, seeded
 
-from vxbench.explainers.occlusion.aggregate import AGGREGATES
-from vxbench.explainers.occlusion.aosa import AOSA
-from vxbench.explainers.occlusion.approx import AOSAApprox, surroundings
-from vxbench.explainers.occlusion.cuboids import OSA
-from vxbench.explainers.occlusion.holes import Holes, around, join
+from vxbench.explainers.occlusion.aosa import AOSA, AOSAApprox, surroundings
+from vxbench.explainers.occlusion.base import AGGREGATES
+from vxbench.explainers.occlusion.holes import Holes, around, hidden_share, join, paint_hidden, sum_hidden
+from vxbench.explainers.occlusion.osa import OSA
 from vxbench.explainers.occlusion.rise import RISE
-from vxbench.explainers.occlusion.sums import hidden_share, paint_hidden, sum_hidden
 
 MEAN, STD = [114.0, 115, 116], [57.0, 58, 59]
 TARGET = torch.tensor([2, 0, 3])

@@ -1,7 +1,7 @@
 import pytest
 import torch
+from helpers.toys import GapFC, clips, seeded
 from scipy import ndimage
-from toys import GapFC, clips, seeded
 
 from vxbench.explainers.base import Context
 from vxbench.explainers.occlusion.rise import RISE, SmoothMasks

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vxbench.explainers.perturbation.combine import COMBINE, combine
+from vxbench.explainers.perturbation.loop import COMBINE, combine
 from vxbench.explainers.perturbation.pyramid import blur
 
 ROUNDING = {"rtol": 0, "atol": 1e-12}

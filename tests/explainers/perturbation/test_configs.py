@@ -1,13 +1,10 @@
 """What conf/ hands to the perturbation methods: the papers' settings, by table, model and method."""
 
-from pathlib import Path
-
 import pytest
+from helpers.paths import CONF
 from hydra import compose, initialize_config_dir
 
 from vxbench.explainers.perturbation.mask import Geometry
-
-CONF = Path(__file__).parents[3] / "conf"
 
 
 def explainer(*overrides):

@@ -4,9 +4,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from helpers.toys import golden
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from toys import golden
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers.perturbation.mask import MaskGenerator

@@ -11,9 +11,9 @@ place, and where a run differs from its golden, a run on such a clip must meet i
 import numpy as np
 import pytest
 import torch
-from perturbation_runs import record
+from helpers.perturbation_runs import record
+from helpers.toys import golden, golden_clip, tiny_a
 from scipy.stats import spearmanr
-from toys import golden, golden_clip, tiny_a
 
 from vxbench.explainers.perturbation import EP3D, STEP, EP3DEvenly
 from vxbench.explainers.perturbation.mask import MaskGenerator

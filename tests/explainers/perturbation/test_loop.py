@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from perturbation_runs import (
+from helpers.perturbation_runs import (
     EXACT,
     FRAMES,
     HEIGHT,
@@ -19,8 +19,8 @@ from perturbation_runs import (
     small_generator,
     small_model,
 )
+from helpers.toys import GapFC, clips, seeded
 from torch import nn
-from toys import GapFC, clips, seeded
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation import EP3D, EP3DEvenly

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from helpers.plain_loop import plain_mask, spread, weights
+from helpers.toys import golden
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from plain_loop import plain_mask, spread, weights
-from toys import golden
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation import mask as mask_module

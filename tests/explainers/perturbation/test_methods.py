@@ -1,11 +1,11 @@
 """What each method of the family replaces in the loop."""
 
-import perturbation_runs as runs
 import pytest
 import torch
+from helpers import perturbation_runs as runs
+from helpers.perturbation_runs import EXACT, FRAMES, SMALL, energy, generators, record, seeds_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from perturbation_runs import EXACT, FRAMES, SMALL, energy, generators, record, seeds_of
 
 from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian, FEPOnSTEP

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from perturbation_runs import record, seeds_of
-from plain_loop import plain_run, slow_run
-from toys import GapFC, Linear, TinyA, clips, golden_clip, seeded, tiny_a
+from helpers.perturbation_runs import record, seeds_of
+from helpers.plain_loop import plain_run, slow_run
+from helpers.toys import GapFC, Linear, TinyA, clips, golden_clip, seeded, tiny_a
 
 from vxbench.explainers.perturbation import EP3D, FEP, EP3DEvenly
 from vxbench.explainers.perturbation.mask import MaskGenerator

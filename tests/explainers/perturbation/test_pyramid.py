@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from helpers.toys import clips, golden, golden_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
-from toys import clips, golden, golden_clip
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation.mask import MaskGenerator

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from perturbation_runs import FRAMES, HEIGHT, SMALL, TARGET, WIDTH, generators, record, small_clips, small_model
+from helpers.perturbation_runs import FRAMES, HEIGHT, SMALL, TARGET, WIDTH, generators, record, small_clips, small_model
+from helpers.toys import clips
 from torch import nn
-from toys import clips
 
 from vxbench.explainers.perturbation import EP3D, FEP, STEP, EP3DEvenly, EP3DGaussian, FEPOnSTEP
 from vxbench.explainers.perturbation.pyramid import blur

@@ -14,12 +14,222 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets.mini import writing
-from vxbench.datasets.mini.epic_looks import NOUNS
-from vxbench.datasets.mini.epic_scene import VERBS, Scene, Segment, scene
-from vxbench.datasets.mini.exact import stream
+from vxbench.datasets.mini import actors, writing
+from vxbench.datasets.mini.actors import STROKES, Player, Sprite, between, coordinates, packed, trimmed
+from vxbench.datasets.mini.exact import draw, nearest, stream
 from vxbench.datasets.mini.plan import Plan
-from vxbench.datasets.mini.stage import Player
+
+
+def fist(colour: np.ndarray, half: int) -> Sprite:
+    """A rounded square with a dark rim and three dark lines between the fingers."""
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    corner = x**4 + y**4
+    lines = (abs(x) * 8 // half % 4 == 2) & (y < 0)
+    dark = lines | (corner * 10 > 7 * half**4)
+    return packed(np.where(dark[..., None], colour // 2, colour)), corner <= half**4
+
+
+def noun_sprite(random, noun: str, half: int) -> Sprite:
+    """The target: a shape, two colours and a texture that no other noun and no distractor has."""
+    shape, one, two, texture = NOUNS[noun]
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    light = draw(random, 85, 100)
+    colours = np.array(one) * light // 100, np.array(two) * light // 100
+    return trimmed(packed(np.where(texture(x, y, half)[..., None], *colours)), shape(x, y, half))
+
+
+def _disc(x, y, half):
+    return x * x + y * y <= half * half
+
+
+def _bar(x, y, half):
+    return (abs(x) * 5 <= half * 2) & (abs(y) <= half)
+
+
+def _diamond(x, y, half):
+    return abs(x) + abs(y) <= half
+
+
+def _square(x, y, half):
+    return (abs(x) * 10 <= half * 9) & (abs(y) * 10 <= half * 9)
+
+
+def _wedge(x, y, half):
+    return 2 * abs(x) <= half - y
+
+
+def _rings(x, y, half):
+    return (x * x + y * y) * 4 // (half * half) % 2 == 1
+
+
+def _stripes(x, y, half):
+    return y // 5 % 2 == 0
+
+
+def _checks(x, y, half):
+    return (x // 6 + y // 6) % 2 == 0
+
+
+def _core(x, y, half):
+    return (x * x + y * y) * 4 > half * half
+
+
+def _left(x, y, half):
+    return x < 0
+
+
+# noun -> shape, two colours, where the first of them is
+NOUNS = {
+    "apple": (_disc, (225, 30, 30), (150, 10, 20), _left),
+    "carrot": (_bar, (250, 130, 10), (190, 80, 0), _stripes),
+    "lemon": (_diamond, (250, 235, 40), (200, 180, 10), _left),
+    "lettuce": (_square, (40, 190, 40), (15, 110, 20), _checks),
+    "plate": (_disc, (255, 255, 255), (15, 15, 15), _core),
+    "radish": (_wedge, (240, 40, 180), (255, 190, 235), _rings),
+}
+
+# verb -> its motion, see `strokes`
+VERBS = {
+    "pull": "left",
+    "push": "right",
+    "lift": "up",
+    "lower": "down",
+    "reach": "growing",
+    "withdraw": "shrinking",
+}
+SHORTEST, LONGEST = 55, 109  # frames of a segment, both odd, see `motion`
+FREE = (3, 2)  # free frames behind a segment, as a fraction of its length; before the first one as well
+REACH = 32  # pixels that the hand goes to either side
+HAND = (11, 20)  # pixels, half size
+TARGET = (15, 20)  # pixels, half size
+DRIFT = 8  # pixels that the target moves at most
+MARGIN = 2  # pixels between things and the border of their half
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames start <= t < stop (0-based) with one action; number counts within its video."""
+
+    number: int
+    noun: str
+    verb: str
+    start: int
+    stop: int
+
+
+@dataclass
+class Scene:
+    """What a video of n frames shows, (height, width) = size. windows: (n, 2) left, top of what is seen of the texture.
+
+    hands, targets: of each segment.
+    """
+
+    size: tuple[int, int]
+    texture: np.ndarray
+    windows: np.ndarray
+    distractors: list[actors.Player]
+    segments: list[Segment]
+    hands: list[actors.Player]
+    targets: list[actors.Player]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def frame(self, t: int) -> np.ndarray:
+        """(height, width) uint32, see `appearance`."""
+        left, top = self.windows[t]
+        frame = self.texture[top : top + self.size[0], left : left + self.size[1]].copy()
+        for player in (*self.distractors, *self.hands, *self.targets):
+            player.paint(frame, t)
+        return frame
+
+    def frames(self) -> Iterator[np.ndarray]:
+        return (self.frame(t) for t in range(len(self)))
+
+
+def scene(seed: int, video: str, size: tuple[int, int], actions: tuple[tuple[str, str], ...]) -> Scene:
+    """A video with these actions (noun, verb), in this order."""
+    random = stream(seed, "epic55", video)
+    segments, n = _segments(random, actions)
+    casts = [_cast(stream(seed, "epic55", video, segment.number), segment, size) for segment in segments]
+    hands, targets = zip(*casts, strict=True)
+    windows = actors.drift(random, (0, 0), _spare(size), n, 1600, 800)
+    distractors = [_distractor(random, size, n) for _ in range(2)]
+    return Scene(size, actors.background(random), windows, distractors, segments, list(hands), list(targets))
+
+
+def _segments(random, actions: tuple[tuple[str, str], ...]) -> tuple[list[Segment], int]:
+    """The segments and the length of the video."""
+    lengths = [SHORTEST + 2 * draw(random, 0, (LONGEST - SHORTEST) // 2) for _ in actions]
+    t, segments = _free(random, lengths[0]), []
+    for i, ((noun, verb), n) in enumerate(zip(actions, lengths, strict=True)):
+        segments.append(Segment(i, noun, verb, t, t + n))
+        t += n + _free(random, n)
+    return segments, t
+
+
+def _free(random, n: int) -> int:
+    return -(-n * FREE[0] // FREE[1]) + draw(random, 1, 20)
+
+
+def _spare(size: tuple[int, int]) -> tuple[int, int]:
+    """How far the window may go on the background, x and y."""
+    return actors.TEXTURE[1] - size[1], actors.TEXTURE[0] - size[0]
+
+
+def _cast(random, segment: Segment, size: tuple[int, int]) -> tuple[actors.Player, actors.Player]:
+    """Hand and target of a segment, each in its half of the picture."""
+    height, half = size[0], size[1] // 2
+    left = draw(random, 0, 1) * half
+    hand = _hand(random, segment, (left, left + half), height)
+    return hand, _target(random, segment, (half - left, 2 * half - left), height)
+
+
+def _hand(random, segment: Segment, columns: tuple[int, int], height: int) -> actors.Player:
+    n, reach = segment.stop - segment.start, REACH + HAND[1] + MARGIN
+    at = coordinates(random, [STROKES[VERBS[segment.verb]]], n)
+    look = _skin(random)
+    halves = nearest(between(*HAND, at["size"])).tolist()
+    drawn = {half: fist(look, half) for half in set(halves)}
+    middle = draw(random, columns[0] + reach, columns[1] - 1 - reach), draw(random, reach, height - 1 - reach)
+    centres = [middle[i] + between(-REACH, REACH, at[x]) for i, x in enumerate("xy")]
+    sprites = [drawn[half] for half in halves]
+    return actors.Player.at(sprites, nearest(np.stack(centres, axis=1)), segment.start)
+
+
+def _skin(random) -> np.ndarray:
+    tone = draw(random, 0, 60)
+    return np.array([240 - tone, 185 - tone, 150 - tone])
+
+
+def _target(random, segment: Segment, columns: tuple[int, int], height: int) -> actors.Player:
+    """Drifts by a few pixels a segment, seen in `_presence` of it."""
+    n = segment.stop - segment.start
+    first, last = _presence(random, n)
+    half = draw(random, *TARGET)
+    clear = half + MARGIN + DRIFT
+    x, y = draw(random, columns[0] + clear, columns[1] - 1 - clear), draw(random, clear, height - 1 - clear)
+    path = actors.drift(random, (x - DRIFT, y - DRIFT), (x + DRIFT, y + DRIFT), n, 400, 200)
+    sprites = [noun_sprite(random, segment.noun, half)] * (last - first)
+    return actors.Player.at(sprites, path[first:last], segment.start + first)
+
+
+def _presence(random, n: int) -> tuple[int, int]:
+    """From when to when a target is there: half of them always, else two fifths of the segment at most is missed.
+
+    Of the shortest segment that leaves 33 frames: at least one in 30 is a labelled one.
+    """
+    missed = draw(random, n // 5, 2 * n // 5)
+    return ((0, n), (0, n), (missed, n), (0, n - missed))[draw(random, 0, 3)]
+
+
+def _distractor(random, size: tuple[int, int], n: int) -> actors.Player:
+    """Blue, see `actors.distractor`, drifting all over the picture."""
+    sprite = actors.distractor(random)
+    reach = len(sprite[1]) // 2 + 1
+    centres = actors.drift(random, (reach, reach), (size[1] - 1 - reach, size[0] - 1 - reach), n, 900, 300)
+    return actors.Player.at([sprite] * n, centres)
+
 
 ROOT = Path("epic55")
 ANNOTATIONS = ROOT / "annotations"

@@ -1,12 +1,151 @@
 """The layout of Kinetics-400 and -700."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
-from vxbench.datasets.mini import writing
-from vxbench.datasets.mini.exact import draw, stream
-from vxbench.datasets.mini.kinetics_scene import CLASSES, PLACES, scene
+import numpy as np
+
+from vxbench.datasets.mini import actors, writing
+from vxbench.datasets.mini.actors import STROKES, Stroke, between, coordinates, moments
+from vxbench.datasets.mini.exact import cosine, draw, nearest, sine, stream
 from vxbench.datasets.mini.plan import Plan
+
+SIDEWAYS, UPRIGHT = ("left", "right"), ("up", "down")
+CLASSES = {  # label -> the strokes at the same time, each one of those named
+    "kinetics400": {
+        "bobbing": (UPRIGHT,),
+        "drifting": (SIDEWAYS,),
+        "pulsing": (("growing", "shrinking"),),
+        "standing still": (),
+        "turning round": (("clockwise", "counterclockwise"),),
+        "wandering about": (SIDEWAYS, UPRIGHT),
+    },
+    "kinetics700": {
+        "floating left": (("left",),),
+        "floating right": (("right",),),
+        "inflating": (("growing",),),
+        "melting": (("shrinking",),),
+        "rising up": (("up",),),
+        "sinking down": (("down",),),
+        "spinning clockwise": (("clockwise",),),
+        "spinning counterclockwise": (("counterclockwise",),),
+    },
+}
+# Size of the video and of the picture in it, width and height; the rest is black bars.
+FORMATS = (
+    ((202, 360), (202, 360)),
+    ((352, 288), (352, 288)),
+    ((340, 256), (340, 256)),
+    ((320, 180), (320, 180)),
+    ((320, 240), (320, 180)),  # letterboxed
+    ((320, 180), (240, 180)),  # pillarboxed
+)
+RATES = (Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(15))
+SHORTEST, LONGEST = 31, 61  # frames, both odd, see `motion`
+BLACK = np.array([0, 0, 0, 255], dtype=np.uint8).view(np.uint32)[0]
+REACH = 0.2  # of the picture's shorter side, the actor's centre goes as far from the middle
+SIZES = (0.12, 0.23)  # half size of the actor, of the picture's shorter side
+PLACES = {"train": 30, "val": 10}  # backgrounds of a split, shared by all classes
+
+
+@dataclass
+class Scene:
+    """What a clip shows. picture: left, top, width and height in the video of `size`. windows: (n, 2) left, top."""
+
+    size: tuple[int, int]
+    fps: Fraction
+    picture: tuple[int, int, int, int]
+    texture: np.ndarray
+    step: int
+    windows: np.ndarray
+    distractor: actors.Player
+    actor: actors.Player
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def frame(self, t: int) -> np.ndarray:
+        """(height, width) uint32, see `appearance`."""
+        left, top, width, height = self.picture
+        frame = np.full(self.size[::-1], BLACK)
+        inside = frame[top : top + height, left : left + width]
+        inside[:] = actors.view(self.texture, *self.windows[t], height, width, self.step)
+        self.distractor.paint(inside, t)
+        self.actor.paint(inside, t)
+        return frame
+
+    def frames(self) -> Iterator[np.ndarray]:
+        return (self.frame(t) for t in range(len(self)))
+
+
+def scene(seed: int, data_set: str, label: str, split: str, number: int) -> Scene:
+    """Clip `number` of a class and a split."""
+    random = stream(seed, data_set, label, split, number)
+    size, (width, height) = FORMATS[draw(random, 0, len(FORMATS) - 1)]
+    fps = RATES[draw(random, 0, len(RATES) - 1)]
+    n = SHORTEST + 2 * draw(random, 0, (LONGEST - SHORTEST) // 2)
+    actor = _actor(random, CLASSES[data_set][label], width, height, n)
+    step, windows = _pan(random, width, height, n)
+    texture = _background(seed, data_set, split, number % PLACES[split])
+    picture = ((size[0] - width) // 2, (size[1] - height) // 2, width, height)
+    return Scene(size, fps, picture, texture, step, windows, _distractor(random, width, height, n), actor)
+
+
+@lru_cache(maxsize=4)
+def _background(seed: int, data_set: str, split: str, place: int) -> np.ndarray:
+    return actors.background(stream(seed, data_set, "background", split, place))
+
+
+def strokes_of(random, motions: Sequence[Sequence[str]]) -> list[Stroke]:
+    """One of the ways of each motion."""
+    return [STROKES[ways[draw(random, 0, len(ways) - 1) if len(ways) > 1 else 0]] for ways in motions]
+
+
+def _actor(random, motions: Sequence[Sequence[str]], width: int, height: int, n: int) -> actors.Player:
+    at, side = coordinates(random, strokes_of(random, motions), n), min(width, height)
+    colours = _colours(random)
+    halves = nearest(side * between(*SIZES, at["size"]))
+    drawn = lru_cache(maxsize=None)(lambda half, angle: _sprite(colours, half, angle))
+    sprites = [drawn(half, angle) for half, angle in zip(halves.tolist(), at["angle"].tolist(), strict=True)]
+    centres = [middle // 2 + side * between(-REACH, REACH, at[x]) for middle, x in ((width, "x"), (height, "y"))]
+    return actors.Player.at(sprites, nearest(np.stack(centres, axis=1)))
+
+
+def _colours(random) -> tuple[np.ndarray, np.ndarray]:
+    red = np.array([draw(random, 200, 255), draw(random, 20, 80), draw(random, 0, 50)])
+    yellow = np.array([draw(random, 225, 255), draw(random, 170, 225), draw(random, 20, 90)])
+    return (red, yellow) if draw(random, 0, 1) else (yellow, red)
+
+
+def _sprite(colours: tuple[np.ndarray, np.ndarray], half: int, angle: float) -> actors.Sprite:
+    """A disc, one half of each colour with a dark rim, cut off behind: its head points where the angle says."""
+    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64) / half
+    along = x * cosine(angle) + y * sine(angle)
+    across = y * cosine(angle) - x * sine(angle)
+    radius = x * x + y * y
+    body = np.where((along > 0.1)[..., None], *colours)
+    body = np.where(((radius > 0.8) | (along < -0.45))[..., None], colours[0] // 3, body)
+    return actors.packed(body), (radius <= 1) & ((along >= -0.6) | (abs(across) < 0.2))
+
+
+def _distractor(random, width: int, height: int, n: int) -> actors.Player:
+    sprite = actors.distractor(random)
+    margin = len(sprite[1]) // 2 + 1
+    centres = actors.drift(random, (margin, margin), (width - 1 - margin, height - 1 - margin), n, 400, 100)
+    return actors.Player.at([sprite] * n, centres)
+
+
+def _pan(random, width: int, height: int, n: int) -> tuple[int, np.ndarray]:
+    """Step (see `actors.view`) and the corners of the window, which goes slowly from one place towards another."""
+    rows, columns = actors.TEXTURE
+    step = min(1024 * rows // height, 1024 * columns // width) * draw(random, 70, 90) // 100
+    free = np.array([columns - 1 - width * step // 1024, rows - 1 - height * step // 1024])
+    start, end = (np.array([draw(random, 0, most) for most in free.tolist()], dtype=np.float64) for _ in range(2))
+    return step, nearest(start + (end - start) * moments(n)[:, None] / 2)
+
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 SPLIT_NAMES = {"train": "train", "val": "validate"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets.mini.appearance import unpacked
+from vxbench.datasets.mini.actors import unpacked
 from vxbench.errors import UserError
 
 MPEG4 = {"qmin": "4", "qmax": "4", "bf": "0", "g": "60"}

@@ -3,9 +3,8 @@
 masks -> scores -> weighted sum, one body (body.py) for all. Masks: cuboids.py, tubes.py, rise.py.
 """
 
-from vxbench.explainers.occlusion.aosa import AOSA
-from vxbench.explainers.occlusion.approx import AOSAApprox
-from vxbench.explainers.occlusion.cuboids import OSA
+from vxbench.explainers.occlusion.aosa import AOSA, AOSAApprox
+from vxbench.explainers.occlusion.osa import OSA
 from vxbench.explainers.occlusion.rise import RISE
 
 __all__ = ["AOSA", "OSA", "RISE", "AOSAApprox"]

@@ -1,28 +1,36 @@
 """AOSA: occlusion with holes that follow the motion (Uchiyama et al., Visual Explanation for Video Recognition)."""
 
+import re
 from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad
 
-from vxbench.errors import UserError
+from vxbench.errors import OutOfRange, UserError
 from vxbench.explainers.base import Context, Passes
-from vxbench.explainers.occlusion.body import Occlusion
-from vxbench.explainers.occlusion.flow import FRAMES, GRAY, eight_bit, farneback, gray_frames
-from vxbench.explainers.occlusion.holes import Holes, join
-from vxbench.explainers.occlusion.tubes import (
+from vxbench.explainers.occlusion.base import Occlusion
+from vxbench.explainers.occlusion.holes import Holes, join, sum_hidden
+from vxbench.explainers.occlusion.motion import (
+    FRAMES,
+    GRAY,
     LETTERBOX,
     TIES,
     Tracks,
     anchors_of,
+    eight_bit,
+    farneback,
     field_of,
     follow,
+    gray_frames,
     neighbours_of,
     similarities,
     steps_between,
     tubes,
 )
+from vxbench.network import score_and_gradient
 from vxbench.ranges import one_of, whole
 
 COOC = {"flow": lambda tracks: tracks.displacement, "position": steps_between}
@@ -111,3 +119,112 @@ def normaliser(mean: Sequence[float] | None, std: Sequence[float] | None) -> tup
 def or_off(value: str | bool) -> str | bool:
     """YAML reads a bare `off` as false."""
     return "off" if value is False else value
+
+
+SIGNS = ("drops", "eq8_literal")
+ADJUST = ("off", "simple")
+ROUNDING = 1e-9  # share of the largest estimate: equal estimates are no outliers of one another
+
+
+class AOSAApprox(AOSA):
+    """First-order AOSA (Uchiyama et al., section III-D): one forward and one backward pass a clip.
+
+    With J = d p_y / dX at X and e_i = J * (1 - Omega_i) * (v - X), elementwise,
+    f_i = f_0 + D_i and D_i = sum e_i (eq. 4, 7), or with `relu` D_i = -sum max(-e_i, 0): only elements that lower
+    the score count.
+
+    cond: v is the mean colour around each pixel, mu; else v = 0.
+    mu: box<n>, mean of the n x n window per frame and channel, zeros beyond the border; surround<n> (odd n): the
+        same without the pixel itself.
+    sign: eq8_literal takes D_i = -sum max(e_i, 0), as eq. 8 is printed.
+    adjust: simple takes estimates outside the Tukey fences (1.5 interquartile ranges) from the gradient at
+        the clip hidden by the most extreme of their masks (uchiyama33/AOSA), at two more passes each way at most.
+    options: those of AOSA.
+    """
+
+    def __init__(
+        self,
+        cond: bool = True,
+        mu: str = "box4",
+        relu: bool = True,
+        sign: str = "drops",
+        adjust: str = "off",
+        **options,
+    ):
+        super().__init__(**options)
+        self.cond, self.relu = one_of("cond", cond, (True, False)), one_of("relu", relu, (True, False))
+        self.mu = mu
+        _parsed(mu)
+        self.sign = one_of("sign", sign, SIGNS)
+        self.adjust = one_of("adjust", or_off(adjust), ADJUST)
+
+    def scores(self, classifier, clip, target, masks):
+        whole, gradient = scores_and_gradients(classifier, clip, target, self.chunk)
+        fill = surroundings(clip, self.mu) if self.cond else torch.zeros_like(clip)
+        change = sum_hidden(self.effect(gradient, fill - clip), masks)
+        if self.adjust == "simple":
+            change = self.adjusted(classifier, clip, target, masks, whole, fill, change)
+        return whole.double()[masks.owner] + change, whole
+
+    def passes(self, shape: tuple[int, int, int]) -> Passes:
+        return Passes(1, 1) * (3 if self.adjust == "simple" else 1)
+
+    def effect(self, gradient: Tensor, step: Tensor) -> Tensor:
+        """What hiding each voxel does to the score to first order, (B, 3, T, H, W) twice -> (B, T, H, W) float64."""
+        effect = gradient.double() * step.double()
+        if self.relu:
+            effect = -effect.neg().relu() if self.sign == "drops" else -effect.relu()
+        return effect.sum(dim=1)
+
+    def adjusted(self, classifier, clip, target, masks: Holes, whole, fill, change: Tensor) -> Tensor:
+        """change (N,) with its outliers estimated anew, from the clip hidden by the most extreme one's mask."""
+        groups = [group for b in range(len(clip)) for group in outliers(change, (masks.owner == b).nonzero()[:, 0])]
+        change = change.clone()
+        for start in range(0, len(groups), self.chunk):
+            part = groups[start : start + self.chunk]
+            extreme = masks[torch.stack([worst for worst, _ in part])]
+            of = extreme.owner
+            hidden = clip[of] * extreme.visible(clip.dtype)
+            score, gradient = scores_and_gradients(classifier, hidden, target[of], self.chunk)
+            effect = self.effect(gradient, fill[of] - hidden)
+            for j, (_, members) in enumerate(part):
+                alone = Holes(masks.rows[members], masks.columns[members], 0 * members, masks.height, masks.width)
+                change[members] = score[j].double() - whole[of[j]].double() + sum_hidden(effect[j : j + 1], alone)
+        return change
+
+
+def scores_and_gradients(classifier: nn.Module, clip: Tensor, target: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """p_y (B,) and d p_y / d clip (B, 3, T, H, W), from one forward and one backward pass a chunk."""
+    parts = zip(clip.split(chunk), target.split(chunk), strict=True)
+    scores, gradients = zip(*(score_and_gradient(classifier, x, y, "prob") for x, y in parts), strict=True)
+    return torch.cat(scores), torch.cat(gradients)
+
+
+def surroundings(clip: Tensor, mu: str) -> Tensor:
+    """mu, the mean colour around each pixel, as (B, 3, T, H, W); see AOSAApprox for `mu`.
+
+    An even window reaches one pixel further down and right.
+    """
+    kind, window = _parsed(mu)
+    before, after = (window - 1) // 2, window // 2
+    pixels = pad(clip.flatten(0, 2)[:, None], (before, after, before, after))
+    mean = avg_pool2d(pixels, window, stride=1)[:, 0].view_as(clip)
+    return mean if kind == "box" else (mean * window**2 - clip) / (window**2 - 1)
+
+
+def outliers(change: Tensor, of_clip: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Above and below the fences of one clip's masks: index of the most extreme, indices of all, into change (N,)."""
+    values = change[of_clip]
+    first, third = np.percentile(values.cpu().numpy(), [25, 75])
+    reach = 1.5 * (third - first) + ROUNDING * values.abs().max()
+    high, low = (values > third + reach).nonzero()[:, 0], (values < first - reach).nonzero()[:, 0]
+    groups = [(values.argmax(), high), (values.argmin(), low)]
+    return [(of_clip[worst], of_clip[members]) for worst, members in groups if len(members)]
+
+
+def _parsed(mu: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(box|surround)([1-9]\d*)", str(mu))
+    window = int(match[2]) if match else 0
+    if not match or (match[1] == "surround" and (window % 2 == 0 or window < 3)):
+        raise OutOfRange(f"mu = {mu} is not one of box4, surround9, surround5, box<n> or surround<odd n >= 3>")
+    return match[1], window

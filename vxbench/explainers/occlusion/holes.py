@@ -1,5 +1,6 @@
 """Masks that hide rectangles, described by a few numbers: what is hidden in a frame is a union of rectangles."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -71,3 +72,81 @@ def _inside(ranges: Tensor, size: int) -> Tensor:
     """(..., 2) ranges -> (..., size) bool."""
     at = torch.arange(size, device=ranges.device)
     return (at >= ranges[..., :1]) & (at < ranges[..., 1:])
+
+
+AT_ONCE = 256  # masks whose corners are held at once
+MOST_RECTANGLES = 7  # their 127 intersections are still cheaper than dense masks
+DENSE_AT_ONCE = 8
+
+
+def sum_hidden(image: Tensor, holes: Holes) -> Tensor:
+    """sum over (t, y, x) of image * (1 - Omega_i): (B, T, H, W), N masks -> (N,) float64."""
+    if holes.rows.shape[1] > MOST_RECTANGLES:
+        flat = image.double().flatten(1)
+        return _over(holes, DENSE_AT_ONCE, lambda part: (flat[part.owner] * part.hidden().flatten(1)).sum(1))
+    integral = torch.nn.functional.pad(image.double().cumsum(2).cumsum(3), (1, 0, 1, 0)).flatten()
+    return _over(holes, AT_ONCE, lambda part: sum((integral[at] * sign).sum((1, 2)) for sign, at in _corners(part)))
+
+
+def paint_hidden(weight: Tensor, holes: Holes, batch: int) -> Tensor:
+    """sum over i of weight_i * (1 - Omega_i), each on its own clip: (N,) -> (B, T, H, W) float64."""
+    shape = (batch, holes.frames, holes.height, holes.width)
+    weight = weight.double()
+    if holes.rows.shape[1] > MOST_RECTANGLES:
+        total = weight.new_zeros(shape)
+        for part, w in zip(_split(holes, DENSE_AT_ONCE), weight.split(DENSE_AT_ONCE), strict=True):
+            total.index_add_(0, part.owner, part.hidden() * w.view(-1, 1, 1, 1))
+        return total
+    steps = weight.new_zeros(batch, holes.frames, holes.height + 1, holes.width + 1)
+    for part, w in zip(_split(holes, AT_ONCE), weight.split(AT_ONCE), strict=True):
+        for sign, at in _corners(part):
+            steps.view(-1).index_add_(0, at.flatten(), (w.view(-1, 1, 1) * sign).expand_as(at).flatten())
+    return steps.cumsum(2).cumsum(3)[..., :-1, :-1]
+
+
+def hidden_share(holes: Holes) -> Tensor:
+    """mean over (t, y, x) of 1 - Omega_i, (N,) float64, exact counts."""
+    one = torch.ones(1, holes.frames, holes.height, holes.width, device=holes.owner.device)
+    alone = Holes(holes.rows, holes.columns, torch.zeros_like(holes.owner), holes.height, holes.width)
+    return sum_hidden(one, alone) / one.numel()
+
+
+def _corners(holes: Holes) -> Iterator[tuple[Tensor, Tensor]]:
+    """Four times: signs (P, 1) and flat positions (n, P, T) of a corner in a (B, T, H + 1, W + 1) array."""
+    sign, rows, columns = _signed_rectangles(holes)
+    frame = torch.arange(holes.frames, device=rows.device)
+    start = (holes.owner[:, None, None] * holes.frames + frame) * (holes.height + 1)
+    for i in (0, 1):
+        for j in (0, 1):
+            yield sign * (1 if i == j else -1), (start + rows[..., i]) * (holes.width + 1) + columns[..., j]
+
+
+def _signed_rectangles(holes: Holes) -> tuple[Tensor, Tensor, Tensor]:
+    """Every intersection of a mask's rectangles, P = 2 ** R - 1: signs (P, 1), rows and columns (n, P, T, 2).
+
+    The union's indicator is the signed sum of theirs. Empty ones have both ends of a range alike.
+    """
+    rows, columns = holes.rows.long(), holes.columns.long()
+    sign = rows.new_ones(1, 1)
+    all_rows, all_columns = rows[:, :1], columns[:, :1]
+    for r in range(1, rows.shape[1]):
+        one_row, one_column = rows[:, r : r + 1], columns[:, r : r + 1]
+        sign = torch.cat([sign, sign[:1], -sign])
+        all_rows = torch.cat([all_rows, one_row, _common(all_rows, one_row)], dim=1)
+        all_columns = torch.cat([all_columns, one_column, _common(all_columns, one_column)], dim=1)
+    return sign, _common(all_rows, all_rows), _common(all_columns, all_columns)
+
+
+def _common(a: Tensor, b: Tensor) -> Tensor:
+    """The intersection of two ranges (..., 2); [first, first) where it is empty."""
+    first = torch.maximum(a[..., 0], b[..., 0])
+    return torch.stack([first, torch.minimum(a[..., 1], b[..., 1]).maximum(first)], dim=-1)
+
+
+def _split(holes: Holes, at_once: int) -> Iterator[Holes]:
+    for start in range(0, len(holes), at_once):
+        yield holes[start : start + at_once]
+
+
+def _over(holes: Holes, at_once: int, function: Callable[[Holes], Tensor]) -> Tensor:
+    return torch.cat([function(part) for part in _split(holes, at_once)])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Context, Passes
-from vxbench.explainers.occlusion.body import Occlusion, masked_scores
+from vxbench.explainers.occlusion.base import Occlusion, masked_scores
 from vxbench.ranges import above, whole, within
 
 

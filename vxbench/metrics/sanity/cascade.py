@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from vxbench.errors import OutOfRange, UserError
-from vxbench.hints import did_you_mean
+from vxbench.errors import OutOfRange, UserError, did_you_mean
 
 ORIGINAL = "original"
 Stages = dict[str, tuple[str, ...]]

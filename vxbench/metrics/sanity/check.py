@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from vxbench.explainers.base import Explainer, Passes
 from vxbench.explainers.normalise import normalise
-from vxbench.metrics.base import Batch, Metric, Scores
-from vxbench.metrics.rerun import explain
+from vxbench.metrics.base import Batch, Metric, Scores, explain_again
 from vxbench.metrics.sanity.cascade import (
     ORIGINAL,
     Statistics,
@@ -89,7 +88,7 @@ class SanityCheck(Metric):
         values, reasons = {}, {}
         given = precise(saliency)
         for stage, network in self.networks(classifier):
-            again = explain(self.explainer, network, batch)
+            again = explain_again(self.explainer, network, batch)
             broken = ~again.isfinite().flatten(1).all(dim=1)
             again, _ = normalise(again.nan_to_num(0, 0, 0), self.explainer.normaliser)
             for measure, (value, why) in compare(given, precise(again), broken.to(given.device)).items():

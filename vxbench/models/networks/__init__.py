@@ -1,12 +1,11 @@
-"""Networks of our own, added to mmaction2's registry on import: what configs name as `backbone.type` or `network.type`.
+"""Adds networks of our own to mmaction2's registry on import: what configs name as `backbone.type` or `network.type`.
 
 Imported by vxbench.models.mmaction.registry, after mmaction2; nothing else need import it.
 """
 
-from vxbench.models.networks import (  # noqa: F401
-    hara_r2plus1d,
-    hara_r3d,
-    narrow_tsm,
-    torchvision_r2plus1d,
-    vgg16lstm,
-)
+from mmaction.registry import MODELS
+
+from vxbench.models.networks import resnets  # noqa: F401
+from vxbench.models.vgg16lstm import VGG16LSTM
+
+MODELS.register_module(module=VGG16LSTM, force=True)

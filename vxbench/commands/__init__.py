@@ -1,0 +1,1 @@
+"""Defines the commands of vxbench, one module each with a `main(argv) -> exit status`."""

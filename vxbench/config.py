@@ -1,0 +1,194 @@
+"""Composes configs from conf/, refuses unknown options, and builds what a `_target_` names if it is allowed."""
+
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from vxbench.errors import OutOfRange, UserError, did_you_mean, first_line
+
+ALLOWED_TARGETS = ("vxbench", "captum.attr")
+GROUPS = (
+    *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
+    *("profile", "protocol", "recipe", "tracker"),
+)
+PLUGINS = {"hydra/launcher": ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")}  # options besides conf/'s
+
+
+def _visible_gpus() -> int:
+    """Number of GPUs, for conf/hydra/launcher/gpus.yaml; torch is imported where it is asked for alone."""
+    from vxbench.device import visible_gpus
+
+    return visible_gpus()
+
+
+OmegaConf.register_new_resolver("visible_gpus", _visible_gpus, replace=True)
+
+
+def conf_dir() -> Path:
+    """conf/ of the checkout, or the copy inside an installed package."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+class _ReadOnce(CachingConfigRepository):
+    """Hydra's files of conf/, each read once in a process: reading them is half the time of composing."""
+
+    def __init__(self, delegate):
+        self.delegate, self.cache = delegate, {}
+
+    def __deepcopy__(self, memo: dict) -> "_ReadOnce":
+        """A twin that shares what was read; Hydra composes with a copy."""
+        twin = _ReadOnce(deepcopy(self.delegate, memo))
+        twin.cache = self.cache
+        return twin
+
+    def initialize_sources(self, config_search_path) -> None:
+        """Other folders (`hydra.searchpath`) may hold other files under the same names."""
+        self.cache = {}
+        super().initialize_sources(config_search_path)
+
+
+_repository: _ReadOnce | None = None
+
+
+@contextmanager
+def config_loader() -> Iterator[ConfigLoader]:
+    """Hydra's loader of conf/: the one that runs, as at the end of a multirun, else one for this block."""
+    global _repository
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().config_loader()
+        return
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        _repository = _repository or _ReadOnce(loader.repository)
+        loader.repository = _repository
+        yield loader
+
+
+def compose(overrides: list[str], name: str = "run", with_hydra: bool = False) -> DictConfig:
+    """conf/<name>.yaml with these overrides. with_hydra: whether Hydra's own node stays in it.
+
+    Raises:
+        HydraException, OmegaConfBaseException: an override that fits nothing.
+    """
+    with config_loader():
+        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+
+
+def options(group: str) -> list[str]:
+    """Names that a config group offers."""
+    own = (path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return sorted([*own, *PLUGINS.get(group, ())])
+
+
+def check_choices(overrides: list[str]) -> None:
+    """Raises UserError for a group override that names no option, with the nearest one."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        group = key.split("@")[0]
+        if group not in (*GROUPS, *PLUGINS) or "(" in value or "/" in value or value in ("", "null"):
+            continue
+        known = options(group)
+        for name in value.split(","):
+            if name.strip() not in known:
+                raise UserError(f"{group}={name.strip()} does not exist{did_you_mean(name.strip(), known)}")
+        if group == "hydra/launcher" and value.startswith("ray") and not find_spec("ray"):
+            raise UserError(f"{override}: Ray is not installed; docs/cluster.md says how")
+
+
+def build(config: DictConfig, key: str, **extra: Any) -> Any:
+    """Instantiates the object that config node `key` describes.
+
+    The config's `allow` adds modules, or single names in them, to the allow-list. What a `_target_` names must also be
+    a class or a function that such a module defines: a module's own imports are no way out.
+
+    Raises:
+        UserError: a `_target_` outside the allow-list or that cannot be imported, or a value its class refuses; the
+            message names the key.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    node = OmegaConf.select(config, key)
+    _check_targets(node, key, _allowed(config))
+    try:
+        return instantiate(node, _convert_="all", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ImportError):
+            raise UserError(_unimportable(cause, node, key)) from error
+        if isinstance(cause, OutOfRange):
+            raise UserError(f"{key}.{cause}") from error
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise UserError(f"{key}: {cause or first_line(error)}") from error
+
+
+def _allowed(config: DictConfig) -> tuple[str, ...]:
+    """Modules and names that a `_target_` may begin with."""
+    given = OmegaConf.select(config, "allow", default=[])
+    if not isinstance(given, list | ListConfig) or not all(
+        isinstance(name, str) and name.strip(". ") for name in given
+    ):
+        raise UserError(f"allow = {given} is not a list of modules, such as allow=[my_nets]")
+    return ALLOWED_TARGETS + tuple(name.rstrip(".") for name in given)
+
+
+def _check_targets(node: Any, key: str, allowed: tuple[str, ...]) -> None:
+    for place, target in _targets(node, key):
+        origin = _origin(target) if _begins(target, allowed) else target
+        if not _begins(origin, allowed):
+            listed = ", ".join(f"{name}.*" for name in allowed)
+            alias = f" ({origin})" if origin != target else ""
+            raise UserError(
+                f"{place}._target_ = {target}{alias} is not allowed; allowed: {listed}; "
+                f"if you trust it: 'allow=[{origin.rpartition('.')[0] or origin}]'"
+            )
+
+
+def _begins(target: str, allowed: tuple[str, ...]) -> bool:
+    return any(target == name or target.startswith(f"{name}.") for name in allowed)
+
+
+def _origin(target: str) -> str:
+    """Module and name under which the class or function is defined that target leads to."""
+    try:
+        found = pkgutil.resolve_name(target)
+    except Exception:  # a module may raise anything when it is imported; instantiating it raises it again
+        return target
+    try:
+        return f"{found.__module__}.{found.__qualname__}"
+    except AttributeError as error:
+        raise UserError(f"_target_ = {target} is neither a class nor a function") from error
+
+
+def _unimportable(cause: ImportError, node: Any, key: str) -> str:
+    """One line: which `_target_` it is, what its import said, and where Python looks if it found nothing."""
+    place, target = next((pair for pair in _targets(node, key) if f"'{pair[1]}'" in str(cause)), (key, "a target"))
+    reason = cause.__cause__ or cause
+    absent = isinstance(reason, ModuleNotFoundError) and reason.name == target.split(".")[0]
+    hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. python scripts/run.py ..." if absent else ""
+    return f"{place}._target_ = {target} cannot be imported: {first_line(reason)}{hint}"
+
+
+def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, DictConfig):
+        for name in node:
+            if name == "_target_":
+                yield key, str(node[name])
+            elif not OmegaConf.is_missing(node, name):
+                yield from _targets(node[name], f"{key}.{name}")
+    elif isinstance(node, ListConfig):
+        for index, item in enumerate(node):
+            yield from _targets(item, f"{key}[{index}]")

@@ -1,0 +1,62 @@
+"""Times the perturbation methods at the paper's size: seconds an iteration, and the share spent outside the network."""
+
+import argparse
+import statistics
+
+from vxbench.config import build, options
+from vxbench.costs.network import composed, forward_and_gradient, network, random_clips
+from vxbench.costs.options import check_names, check_networks
+from vxbench.device import machine, now, timed
+from vxbench.errors import UserError
+from vxbench.explainers.perturbation.loop import Step
+
+WARM_UP = 1
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", help="cpu | cuda | cuda:1 ...")
+    parser.add_argument("--models", nargs="+", default=["r2plus1d", "tsm"], help="of conf/model")
+    parser.add_argument("--explainers", nargs="+", default=["ep3d", "step", "fep"], help="of conf/explainer")
+    parser.add_argument("--batch", type=int, default=1, help="clips")
+    parser.add_argument("--iterations", type=int, default=10, help="iterations timed, after one to warm up")
+
+
+def run(given: argparse.Namespace) -> None:
+    check_networks(given, "iterations")
+    check_names("explainers", given.explainers, options("explainer"))
+    for explainer in given.explainers:
+        if "iterations" not in composed(given.models[0], f"explainer={explainer}").explainer:
+            raise UserError(
+                f"--explainers {explainer} has no iterations to time; the perturbation methods have, as fep"
+            )
+    print(f"{machine(given.device)}, batch {given.batch}")
+    print(f"{'model':10} {'explainer':10} {'s/iteration':>12} {'network s':>10} {'outside':>8}")
+    for model in given.models:
+        for explainer in given.explainers:
+            whole, inside = measure(model, explainer, given.device, given.batch, given.iterations)
+            print(f"{model:10} {explainer:10} {whole:12.4f} {inside:10.4f} {1 - inside / whole:8.1%}", flush=True)
+
+
+def measure(model: str, explainer: str, device: str, batch: int, iterations: int) -> tuple[float, float]:
+    """(seconds an iteration takes, seconds of it in the network's forward and backward pass), medians.
+
+    After every iteration the network is timed alone on the same clips, so that both medians see the same state of the
+    machine.
+    """
+    counted = [f"explainer.iterations={WARM_UP + iterations}", "profile.core_start=0"]
+    config = composed(model, f"explainer={explainer}", *counted)
+    classifier = network(config, device)
+    clip, target = random_clips(config, batch, device)
+    method = build(config, "explainer")
+    whole, inside = [], []
+    began = now(device)
+
+    def after_iteration(_: Step) -> None:
+        nonlocal began
+        whole.append(now(device) - began)
+        inside.append(timed(lambda: forward_and_gradient(classifier, clip, target), device))
+        began = now(device)
+
+    method.observer = after_iteration
+    method(classifier, clip, target)
+    return statistics.median(whole[WARM_UP:]), statistics.median(inside[WARM_UP:])

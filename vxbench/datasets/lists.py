@@ -1,0 +1,90 @@
+"""Lists and annotation files of a data set: whether they are there, their lines, their hash."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from vxbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something a data set needs: the places below the root that it may lie in, the usual one first, and its source.
+
+    folder: whether it is a folder; else it is a file.
+    """
+
+    places: Sequence[str | Path]
+    source: str
+    folder: bool = False
+
+    def is_at(self, path: Path) -> bool:
+        return path.is_dir() if self.folder else path.is_file()
+
+    def missing(self, root: Path) -> str:
+        """What to say of it where it is in none of its places."""
+        path = root / self.places[0]
+        wrong = f", where there is no {'folder' if self.folder else 'file'} but something else" if path.exists() else ""
+        return f"{path}{wrong} ({self.source})"
+
+
+Item = TypeVar("Item")
+
+
+def find_all(dataset: str, root: Path, parts: Iterable[Part]) -> list[Path]:
+    """The path of each part: the first of its places that is there.
+
+    Raises:
+        UserError: one line that names every missing part, where it is got and where it goes.
+    """
+    parts = list(parts)
+    found = [next((root / place for place in part.places if part.is_at(root / place)), None) for part in parts]
+    lacking = [part for part, path in zip(parts, found, strict=True) if path is None]
+    if lacking:
+        missing = dict.fromkeys(part.missing(root) for part in lacking)
+        made = f"for the generated mini data: vxbench-make-mini --root {root}"
+        raise UserError(f"{dataset} is not complete, missing: {'; '.join(missing)}; {made}")
+    return found
+
+
+def as_list(places: str | Sequence[str]) -> list[str]:
+    """A list of folders; one alone may be given as text."""
+    return [places] if isinstance(places, str) else list(places)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without their ends (LF or CRLF) and without a byte order mark.
+
+    Raises:
+        UserError: it cannot be read or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text: {error}; get the published file anew") from error
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Short sha256 of files, one after the other.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    try:
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def distinct(items: Sequence[Item], path: Path) -> Sequence[Item]:
+    """The names or numbers of a file, each of which stands for one thing.
+
+    Raises:
+        UserError: one of them is there twice.
+    """
+    if twice := [item for item, count in Counter(items).items() if count > 1]:
+        raise UserError(f"{path}: {twice[0]} is there twice; get the published file anew")
+    return items

@@ -1,0 +1,159 @@
+"""Which GPU a process works on when several processes of one machine run cells side by side."""
+
+import os
+import platform
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from vxbench.errors import UserError
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what lacked. On the CPU torch says so in a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+_lease: tuple[FileLock, int] | None = None  # held until this process ends, however it ends
+
+
+def own_gpu(device: str) -> None:
+    """Makes `cuda` mean, in this process, the visible GPU that the fewest other processes of this user work on.
+
+    The current device of CUDA is set, once a process. Does nothing for `cpu`, for `cuda:<number>`, which means that
+    one, and where at most one GPU is visible, as in a job of SLURM or Ray.
+    """
+    import torch
+
+    if device == "cuda" and torch.cuda.device_count() > 1:
+        torch.cuda.set_device(lease(names(torch.cuda.device_count()), lock_folder()))
+
+
+def lease(gpus: list[str], folder: Path) -> int:
+    """Index of the GPU this process has until it ends: first one process a GPU, then a second, and so on.
+
+    gpus: names that all processes give the same GPU. folder: of the locks, on this machine.
+    """
+    global _lease
+    if _lease is None:
+        _lease = _take(gpus, folder)
+    return _lease[1]
+
+
+def _take(gpus: list[str], folder: Path) -> tuple[FileLock, int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    places = ((turn, index) for turn in count() for index in range(len(gpus)))
+    locks = ((FileLock(folder / f"{gpus[i].replace('/', '_')}.{turn}.lock"), i) for turn, i in places)
+    return next((lock, index) for lock, index in locks if _acquired(lock))
+
+
+def _acquired(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+def names(visible: int) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES calls the `visible` GPUs, or their numbers where it is not set."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [name.strip() for name in listed.split(",")][:visible] if listed else [str(i) for i in range(visible)]
+
+
+def lock_folder() -> Path:
+    """Of this machine and user. Inside a SLURM job GPUs are numbered anew, so each job has a folder of its own."""
+    owner = "-".join(["vxbench-gpus", str(os.getuid()), *filter(None, [os.environ.get("SLURM_JOB_ID")])])
+    return Path(tempfile.gettempdir()) / owner
+
+
+def visible_gpus() -> int:
+    """Number of GPUs this process may use.
+
+    Raises:
+        UserError: there is none.
+    """
+    import torch
+
+    if not (number := torch.cuda.device_count()):
+        raise UserError(
+            "hydra/launcher=gpus: this machine has no usable GPU; hydra/launcher=joblib uses the processors"
+        )
+    return number
+
+
+def now(device: str) -> float:
+    """Seconds, after all work queued on the device is done."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def timed(action: Callable[[], object], device: str) -> float:
+    """Seconds that one call takes."""
+    start = now(device)
+    action()
+    return now(device) - start
+
+
+def median_time(action: Callable[[], object], device: str, repeats: int) -> float:
+    """Median seconds of `repeats` calls, after one that is not counted."""
+    action()
+    return statistics.median(timed(action, device) for _ in range(repeats))
+
+
+def machine(device: str) -> str:
+    """What was measured on, in one line."""
+    facts = hardware(device)
+    return f"{facts['gpu'] or facts['cpu']}, {facts['threads']} threads, torch {torch.__version__}"
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that this machine has not."""
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not found:
+        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
+    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
+        usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
+        raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")
+
+
+def full_precision() -> None:
+    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it.
+
+    And the same sums in the same order: cuDNN would otherwise choose its algorithms by their speed of the moment.
+    """
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Processor, cores, threads and device of this machine."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "gpu": gpu,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,77 @@
+"""Maps of a network that forgets, stage by stage, and how alike they stay, as in Fig. 8 of Uchiyama et al."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vxbench.figures.drawing.save import Facts, save
+from vxbench.figures.drawing.style import FAINT, FOOT_SIZE, HAIR, INK, NAME_SIZE, PLAIN, SMALL_SIZE, TITLE_SIZE, line
+from vxbench.figures.drawing.tiles import EDGE, LEFT, Block, tiles_figure
+
+CURVES, FOOT_LINE, BETWEEN = 2.9, 0.16, 0.85  # inches
+
+
+def cascade_figure(
+    stem: str | Path,
+    maps: Block,
+    curves: pd.DataFrame,
+    measures: dict[str, str],
+    foot: str = "",
+    facts: Facts = None,
+) -> list[Path]:
+    """<stem>.png and .pdf: one row of maps a stage and, below, one plot a measure over the stages.
+
+    curves: columns method, measure, stage, mean, low, high (the 95 % interval); methods and stages in the order that
+    they come in. measures: {key: name of the axis}.
+    """
+    figure, lines = tiles_figure([maps]), foot.splitlines()
+    below = CURVES + FOOT_LINE * len(lines)
+    room_below(figure, below)
+    width, height = figure.get_size_inches()
+    wide = (width - LEFT - EDGE - BETWEEN * (len(measures) - 1)) / len(measures)
+    for place, (measure, name) in enumerate(measures.items()):
+        left, bottom = LEFT + place * (wide + BETWEEN), FOOT_LINE * len(lines) + 0.7
+        axes = figure.add_axes((left / width, bottom / height, wide / width, (CURVES - 1.15) / height))
+        _curves(axes, curves[curves.measure == measure], name)
+    title = {"size": TITLE_SIZE, "weight": "bold", "color": INK, "va": "top"}
+    figure.text(LEFT / width, (below - 0.05) / height, "likeness to the map of the trained network", **title)
+    look = {"size": FOOT_SIZE, "color": FAINT, "va": "bottom", "linespacing": 1.3}
+    figure.text(EDGE / width, EDGE / height, foot, **look, **PLAIN)
+    return save(figure, stem, facts)
+
+
+def room_below(figure: Figure, inches: float) -> None:
+    """Makes the page longer at its lower end; what is drawn keeps its size and its distance from the top."""
+    width, height = figure.get_size_inches()
+    share = height / (height + inches)
+    figure.set_size_inches(width, height + inches)
+    for axes in figure.axes:
+        x, y, wide, tall = axes.get_position().bounds
+        axes.set_position((x, 1 - (1 - y) * share, wide, tall * share))
+    for text in figure.texts:
+        text.set_y(1 - (1 - text.get_position()[1]) * share)
+
+
+def _curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
+    stages = list(dict.fromkeys(curves.stage))
+    for number, (method, series) in enumerate(curves.groupby("method", sort=False)):
+        x, mean = np.array([stages.index(stage) for stage in series.stage]), series["mean"].to_numpy()
+        reach = np.clip([mean - series.low, series.high - mean], 0, None)
+        look = line(number)
+        axes.fill_between(x, series.low, series.high, color=look["color"], alpha=0.13, linewidth=0)
+        axes.errorbar(x, mean, reach, color=look["color"], linestyle="none", elinewidth=0.8, capsize=2)
+        axes.plot(x, mean, **look, markersize=5, linewidth=1.4, label=method)
+    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.set_ylim(min(-0.05, curves.low.min() - 0.05), 1.05)
+    axes.set_xticks(range(len(stages)), stages)
+    axes.set_xlabel("drawn anew, with all before it", size=NAME_SIZE, color=INK)
+    axes.set_ylabel(name, size=NAME_SIZE, color=INK)
+    axes.grid(color=HAIR, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=SMALL_SIZE, color=FAINT, labelcolor=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(fontsize=SMALL_SIZE, frameon=False)

@@ -1,0 +1,48 @@
+"""TODO."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from vxbench.figures.drawing.maps import FigureClip, maps_figure
+from vxbench.runner.store import Picture, Store
+from vxbench.tables.published import layout
+from vxbench.tables.record import TableRun
+from vxbench.tables.results import CONTROLS
+
+NOTES = {"dc": "DC {:.0f}", "overall": "over-all {:.2f}", "s_pt": "S-PT {:.2f}", "t_pt": "T-PT {:.0f}"}
+
+
+def draw_maps(record: TableRun) -> list[Path]:
+    """One figure for each model and data set: every clip whose maps were kept, one row a method."""
+    pairs = dict.fromkeys((outcome.model, outcome.dataset) for outcome in record.outcomes)
+    drawn = [_draw(record, model, dataset) for model, dataset in pairs]
+    return [path for path in drawn if path]
+
+
+def _draw(record: TableRun, model: str, dataset: str) -> Path | None:
+    mine = [o for o in record.outcomes if (o.model, o.dataset) == (model, dataset) and o.cell]
+    stores = {record.row(outcome): record.store(outcome) for outcome in mine}
+    pictures = {row: store.pictures() for row, store in stores.items()}
+    names = sorted({picture.clip for kept in pictures.values() for picture in kept})
+    if not names:
+        return None
+    clips = [_figure_clip(clip, pictures, stores) for clip in names]
+    order = layout(record.key).rows | {"centre": CONTROLS["centre"]}  # noise and the boxes themselves show nothing
+    order |= {row: row for row in stores if row not in order and row not in CONTROLS}
+    rows = [(row, display) for row, display in order.items() if row in stores]
+    return maps_figure(record.results / "figures" / f"{record.name}_{model}_{dataset}.png", clips, rows)
+
+
+def _figure_clip(clip: str, pictures: dict[str, list[Picture]], stores: dict[str, Store]) -> FigureClip:
+    mine = {row: picture for row, kept in pictures.items() for picture in kept if picture.clip == clip}
+    first = next(iter(mine.values()))
+    notes = {row: _note(stores[row].rows(), clip) for row in mine}
+    maps = {row: picture.saliency for row, picture in mine.items()}
+    return FigureClip(clip, clip.split("/")[0], first.frames, first.boxes, maps, notes)
+
+
+def _note(rows: pd.DataFrame, clip: str) -> str:
+    """What is printed under a method's name: the clip's own score, of the first metric that has a short name."""
+    mine = rows[(rows["clip"] == clip) & rows.value.notna()].set_index("metric").value
+    return next((text.format(mine[metric]) for metric, text in NOTES.items() if metric in mine), "")

@@ -1,0 +1,161 @@
+"""A 3D convolution in two steps, (2+1)D: in space, then in time (Tran et al. 2018, section 3.5)."""
+
+from collections import OrderedDict
+from typing import ClassVar
+
+from mmaction.models.backbones.resnet import make_res_layer
+from mmaction.models.backbones.resnet3d import BasicBlock3d, Bottleneck3d, ResNet3d
+from mmaction.models.backbones.resnet_tsm import ResNetTSM
+from mmaction.registry import MODELS
+from mmcv.cnn import ConvModule
+from torch import nn
+
+
+def factored(conv: nn.Conv3d, mid_channels: int) -> nn.Sequential:
+    """A convolution in space to mid_channels, batch norm, ReLU, and one in time: takes conv's place.
+
+    Kernel, stride and padding are those of conv, split between the two; there are no biases. The layers are named
+    conv_s, bn_s, relu, conv_t, as in mmaction2's Conv2plus1d, which fixes the number of channels between them.
+    """
+    kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
+    in_space = {"kernel_size": (1, *kernel[1:]), "stride": (1, *stride[1:]), "padding": (0, *padding[1:])}
+    in_time = {"kernel_size": (kernel[0], 1, 1), "stride": (stride[0], 1, 1), "padding": (padding[0], 0, 0)}
+    layers = OrderedDict(
+        conv_s=nn.Conv3d(conv.in_channels, mid_channels, bias=False, **in_space),
+        bn_s=nn.BatchNorm3d(mid_channels),
+        relu=nn.ReLU(inplace=True),
+        conv_t=nn.Conv3d(mid_channels, conv.out_channels, bias=False, **in_time),
+    )
+    return nn.Sequential(layers)
+
+
+def mid_channels(inplanes: int, planes: int) -> int:
+    """As many channels as give a factored 3x3x3 convolution the parameters of the whole one, rounded down."""
+    return 27 * inplanes * planes // (9 * inplanes + 3 * planes)
+
+
+@MODELS.register_module(force=True)
+class HaraResNet3d(ResNet3d):
+    """mmaction2's ResNet3d with the 3D-ResNets' stem, whose max pool spans three frames and halves their number.
+
+    With conv1_kernel (7, 7, 7), inflate_style 3x3x3, strides (1, 2, 2, 2) in space and time and no second pool it is
+    the 3D-ResNets' `resnet` of the same depth, with shortcuts of type B. State dict: ResNet3d's, key for key.
+    """
+
+    def _make_stem_layer(self) -> None:
+        super()._make_stem_layer()
+        self.maxpool = nn.MaxPool3d(kernel_size=3, stride=2, padding=1)
+
+
+class FactoredBottleneck3d(Bottleneck3d):
+    """Bottleneck3d (1x1x1, 3x3x3, 1x1x1) with its 3x3x3 convolution in two steps."""
+
+    def __init__(self, inplanes: int, planes: int, **kwargs):
+        super().__init__(inplanes, planes, **kwargs)
+        self.conv2.conv = factored(self.conv2.conv, mid_channels(planes, planes))
+
+
+@MODELS.register_module(force=True)
+class HaraResNet2Plus1d(HaraResNet3d):
+    """The 3D-ResNets' `resnet2p1d` of 50 layers and more: the stem stays one 3D convolution, unlike Tran et al.'s.
+
+    Shallower ones are left out: the source's basic block does not run as published (the second step of its first
+    convolution is given the block's input).
+    State dict: ResNet3d's, with conv2.conv.{conv_s, bn_s, conv_t} for conv2.conv in every block.
+    """
+
+    arch_settings: ClassVar = {
+        depth: (FactoredBottleneck3d, blocks)
+        for depth, (block, blocks) in HaraResNet3d.arch_settings.items()
+        if block is Bottleneck3d
+    }
+
+
+STEM_CHANNELS = 45  # between the two steps of the stem; the paper's rule would give 83
+
+
+class FactoredBasicBlock3d(BasicBlock3d):
+    """BasicBlock3d with both 3x3x3 convolutions in two steps.
+
+    The channels between the steps are reckoned once, from the block's input and output, so a block that widens has
+    fewer in its second convolution than the paper's rule gives: 230, 460, 921 for 288, 576, 1152.
+    """
+
+    def __init__(self, inplanes: int, planes: int, **kwargs):
+        super().__init__(inplanes, planes, **kwargs)
+        between = mid_channels(inplanes, planes)
+        for module in (self.conv1, self.conv2):
+            module.conv = factored(module.conv, between)
+
+
+@MODELS.register_module(force=True)
+class TorchvisionResNet2Plus1d(ResNet3d):
+    """ResNet3d of basic blocks whose convolutions, but for the shortcuts', are in two steps.
+
+    With depth 18, conv1_kernel (3, 7, 7), strides (1, 2, 2, 2) in space and time and no pools it is torchvision's
+    r2plus1d_18. mmaction2's ResNet2Plus1d is another network: a pool, other numbers of channels between the steps,
+    shortcuts in two steps as well.
+    State dict: ResNet3d's, with {conv_s, bn_s, conv_t} below every conv that is in two steps.
+    """
+
+    arch_settings: ClassVar = {
+        depth: (FactoredBasicBlock3d, blocks)
+        for depth, (block, blocks) in ResNet3d.arch_settings.items()
+        if block is BasicBlock3d
+    }
+
+    def _make_stem_layer(self) -> None:
+        super()._make_stem_layer()
+        self.conv1.conv = factored(self.conv1.conv, STEM_CHANNELS)
+
+
+@MODELS.register_module(force=True)
+class NarrowResNetTSM(ResNetTSM):
+    """ResNetTSM (Lin et al. 2019, TSM) whose stages have base_channels x (1, 2, 4, 8) channels.
+
+    Nothing else differs: at base_channels = 64 it is ResNetTSM, key for key.
+    """
+
+    def __init__(self, depth: int, base_channels: int = 64, **kwargs):
+        self.base_channels = base_channels
+        super().__init__(depth, **kwargs)
+
+    def init_structure(self):
+        """Called when the stock layers stand: narrow ones take their place, then come the shifts."""
+        self.conv1 = self._stem(self.conv1)
+        self.inplanes = self.base_channels
+        for stage, name in enumerate(self.res_layers):
+            setattr(self, name, self._stage(stage))
+        self.feat_dim = self.inplanes
+        super().init_structure()
+
+    def _stem(self, stock: ConvModule) -> ConvModule:
+        return ConvModule(
+            self.in_channels,
+            self.base_channels,
+            kernel_size=stock.kernel_size,
+            stride=stock.stride,
+            padding=stock.padding,
+            bias=False,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+        )
+
+    def _stage(self, stage: int):
+        planes = self.base_channels * 2**stage
+        layer = make_res_layer(
+            self.block,
+            self.inplanes,
+            planes,
+            self.stage_blocks[stage],
+            stride=self.strides[stage],
+            dilation=self.dilations[stage],
+            style=self.style,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+            with_cp=self.with_cp,
+        )
+        self.inplanes = planes * self.block.expansion
+        return layer

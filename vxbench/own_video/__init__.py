@@ -1,0 +1,1 @@
+"""Explains a video of the user's own."""

@@ -1,0 +1,144 @@
+"""`python scripts/report.py`: results/report/index.html, from what the runs left. Computes nothing anew."""
+
+import ast
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from vxbench.config import options
+from vxbench.errors import UserError
+from vxbench.figures.drawing.maps import FigureClip
+from vxbench.figures.drawing.save import facts_of
+from vxbench.page import FigureFile, Gallery, PageCell, PageTable, Report, write_report
+from vxbench.ranges import whole
+from vxbench.runner.outcome import Outcome
+from vxbench.runner.store import CLIPS, Picture, Store
+from vxbench.tables.build import make_table
+from vxbench.tables.record import TableRun, read_records
+from vxbench.tables.results import CellResult
+
+FOLDER = "report"
+CLIPS_SHOWN = 2
+
+
+def make_report(results: Path, clips: int = CLIPS_SHOWN) -> Path:
+    """Writes <results>/report/index.html of every table made there. clips: shown a model and data set of a table.
+
+    Raises:
+        UserError: no table, or a file that is not what a run leaves.
+    """
+    whole("clips", clips, 0)
+    records = read_records(results)
+    if not records:
+        raise UserError(f"{results}: no table was made here; make one, such as make reproduce-table1 PAPER=fep")
+    return write_report(report_of(records, results, clips), Path(results) / FOLDER)
+
+
+def report_of(records: list[TableRun], results: Path, clips: int) -> Report:
+    """The plain data of the page; pictures are read when the page comes to them."""
+    return Report(
+        tables=[page_table(record) for record in records],
+        galleries=(gallery for record in records for gallery in galleries(record, clips)),
+        figures=figures(results, {record.profile.name for record in records}),
+        left_out=[line for record in records for line in beyond(record, clips)],
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=version("vxbench"),
+    )
+
+
+def page_table(record: TableRun) -> PageTable:
+    """A table with its cells and all that their stores say of them. Their rows are read once."""
+    results = record.cells()
+    cells = [_page_cell(record, outcome, result) for outcome, result in zip(record.outcomes, results, strict=True)]
+    return PageTable(record.name, make_table(record.key, results, record.profile), cells, record.made)
+
+
+def _page_cell(record: TableRun, outcome: Outcome, result: CellResult) -> PageCell:
+    facts = {"status": outcome.status, "message": outcome.message}
+    if not outcome.cell:
+        return PageCell("", result, **facts)
+    store = record.store(outcome)
+    try:
+        runs = json.loads(store.read_note("provenance.json") or "[]")
+    except ValueError as error:
+        raise UserError(f"{store.folder}/provenance.json: {error}; delete the cell and run its table again") from error
+    listed = tuple(store.read_note(CLIPS).splitlines())
+    return PageCell(
+        outcome.cell, result, **facts, clips=listed, config=store.read_note("config.yaml"), runs=tuple(runs)
+    )
+
+
+def galleries(record: TableRun, clips: int) -> Iterator[Gallery]:
+    """The first clips of every model and data set whose cells kept pictures."""
+    for (model, dataset), stores in _stores(record).items():
+        kept = {row: store.pictures() for row, store in stores.items()}
+        names = sorted({picture.clip for pictures in kept.values() for picture in pictures})[:clips]
+        if names:
+            yield Gallery(record.name, model, dataset, [_figure_clip(name, kept) for name in names])
+
+
+def beyond(record: TableRun, clips: int) -> list[str]:
+    """A line for each model and data set that kept pictures of more clips than are shown."""
+    lines = []
+    for (model, dataset), stores in _stores(record).items():
+        kept = len({path.name for store in stores.values() for path in store.folder.glob("pictures/*.npz")})
+        if kept > clips:
+            more = f"{kept - clips} of {kept} clips; --clips {kept} shows them"
+            lines.append(f"gallery of {record.name}, {model} on {dataset}: {more}")
+    return lines
+
+
+def _stores(record: TableRun) -> dict[tuple[str, str], dict[str, Store]]:
+    """By model and data set the stores of its rows."""
+    found: dict[tuple[str, str], dict[str, Store]] = {}
+    for outcome in record.outcomes:
+        if outcome.cell:
+            place = found.setdefault((outcome.model, outcome.dataset), {})
+            place[record.row(outcome)] = record.store(outcome)
+    return found
+
+
+def _figure_clip(clip: str, kept: dict[str, list[Picture]]) -> FigureClip:
+    mine = {row: picture for row, pictures in kept.items() for picture in pictures if picture.clip == clip}
+    first = next(iter(mine.values()))
+    maps = {row: picture.saliency for row, picture in mine.items()}
+    return FigureClip(clip, "", first.frames, first.boxes, maps)
+
+
+def figures(results: Path, profiles: set[str]) -> list[FigureFile]:
+    """The papers' figures that were made, each captioned. profiles: of the tables beside them.
+
+    Raises:
+        UserError: a file is no picture.
+    """
+    paths = {key: Path(results) / "figures" / f"{key}.png" for key in options("figure")}
+    return [_figure(key, path, profiles) for key, path in paths.items() if path.exists()]
+
+
+def _figure(key: str, path: Path, profiles: set[str]) -> FigureFile:
+    png = path.read_bytes()
+    try:
+        facts = facts_of(png)
+    except OSError as error:
+        raise UserError(f"{path} is no picture; make it again: python scripts/figure.py {key}") from error
+    return FigureFile(key, f"{caption(key)} {origin(facts, profiles)}", png)
+
+
+def origin(facts: dict[str, str], profiles: set[str]) -> str:
+    """A sentence on the profile of a figure, and when it was made, as its file says."""
+    if "profile" not in facts:
+        return "Its file does not say of which profile it is."
+    own = facts["profile"]
+    other = "" if own in profiles else f", unlike the tables on this page ({', '.join(sorted(profiles))})"
+    made = f"; made {facts['made']}" if "made" in facts else ""
+    return f"Profile {own}{other}{made}."
+
+
+def caption(key: str) -> str:
+    """What a figure shows; its key where nothing says it. The module is read, not imported."""
+    found = find_spec(f"vxbench.figures.{key}")
+    said = ast.get_docstring(ast.parse(Path(found.origin).read_text())) if found and found.origin else ""
+    return said.splitlines()[0] if said else key

@@ -1,0 +1,169 @@
+"""One batch of clips: explained, normalised, scored, as rows."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vxbench.datasets.base import Clip, ClipRef
+from vxbench.device import is_out_of_memory
+from vxbench.errors import ClipError
+from vxbench.explainers.base import Explainer
+from vxbench.explainers.normalise import normalise
+from vxbench.metrics.base import Batch, Metric, Scores
+from vxbench.models import to_clip
+from vxbench.network import in_chunks
+from vxbench.runner.store import Picture, failure, frame
+
+
+def generator_of(seed: int, clip_id: str) -> torch.Generator:
+    """A CPU generator seeded from (seed, clip id): a clip draws the same numbers in any batch, shard or position."""
+    digest = hashlib.sha256(f"{seed}\n{clip_id}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+@dataclass
+class Computed:
+    """rows as the store keeps them; pictures of every clip that has a map."""
+
+    rows: pd.DataFrame
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@dataclass
+class BatchScorer:
+    """All that is needed to turn decoded clips into rows.
+
+    target: label | predicted. chunk: clips in the network at once when their class is predicted.
+    """
+
+    classifier: nn.Module
+    explainer: Explainer
+    metrics: dict[str, Metric]
+    device: str
+    seed: int
+    target: str
+    chunk: int
+
+    def __call__(self, refs: list[ClipRef], loaded: list[Clip | ClipError]) -> Computed:
+        rows, refs_ok, clips = [], [], []
+        for ref, clip in zip(refs, loaded, strict=True):
+            if isinstance(clip, ClipError):
+                rows.append(failure(ref.id, ref.label, clip.kind, clip.message))
+            else:
+                refs_ok.append(ref)
+                clips.append(clip)
+        maps = {}
+        if clips:
+            scored, maps = self._within_memory(refs_ok, clips)
+            rows += scored
+        seen = {ref.id: clip for ref, clip in zip(refs_ok, clips, strict=True)}
+        return Computed(frame(rows), [Picture(i, m, seen[i].frames, seen[i].boxes) for i, m in maps.items()])
+
+    def _within_memory(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
+        """Out of memory means half the batch at a time; a single clip that does not fit is a failure row."""
+        try:
+            return self._score(refs, clips)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(refs) == 1:
+                message = str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
+                return [failure(refs[0].id, refs[0].label, "out_of_memory", message)], {}
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        half = len(refs) // 2
+        first, maps = self._within_memory(refs[:half], clips[:half])
+        second, more = self._within_memory(refs[half:], clips[half:])
+        return first + second, maps | more
+
+    def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
+        batch = self.batch(refs, clips)
+        generators = [generator_of(self.seed, ref.id) for ref in refs]
+        with warnings.catch_warnings():
+            warnings.simplefilter("once")
+            saliency = self.explainer(
+                self.classifier, batch.clip, batch.target, generators=generators, boxes=batch.boxes
+            )
+        finite = torch.isfinite(saliency).flatten(1).all(dim=1).cpu()
+        rows = [
+            failure(ref.id, ref.label, "nan_map", "the map holds NaN or infinity")
+            for ref, good in zip(refs, finite, strict=True)
+            if not good
+        ]
+        if not finite.any():
+            return rows, {}
+        keep = finite.nonzero()[:, 0]
+        refs = [refs[i] for i in keep]
+        batch, saliency = _select(batch, keep), saliency[keep.to(saliency.device)]
+        saliency, degenerate = normalise(saliency, self.explainer.normaliser)
+        rows += self._rows(refs, batch, saliency, degenerate.tolist())
+        maps = {ref.id: one for ref, one in zip(refs, saliency.cpu().numpy(), strict=True)}
+        return rows, maps
+
+    def prepare(self, metric: Metric, clips: list[Clip]) -> None:
+        """Gives a metric the clips it calibrates on."""
+        metric.prepare(self.classifier, self._normalised(clips))
+
+    def _normalised(self, clips: list[Clip]) -> Tensor:
+        facts = self.classifier.input
+        return to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
+
+    @torch.no_grad()
+    def batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
+        clip = self._normalised(clips)
+        label = torch.tensor([ref.label for ref in refs], device=self.device)
+        target = label if self.target == "label" else in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)
+        annotation = {name: self._stack(clips, name) for name in ("boxes", "annotated", "action")}
+        return Batch(clip, target, label, **annotation)
+
+    def _stack(self, clips: list[Clip], name: str) -> Tensor | None:
+        """None if no clip has it. A clip that lacks it among others that do not has none of it on any frame."""
+        arrays = [getattr(clip, name) for clip in clips]
+        there = [array for array in arrays if array is not None]
+        if not there:
+            return None
+        nothing = np.zeros_like(there[0])
+        stacked = np.stack([nothing if array is None else array for array in arrays])
+        return torch.as_tensor(stacked).to(self.device)
+
+    def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
+        """One row a clip and metric.
+
+        Every metric gets generators of its own, as fresh as the explainer's were: none feels which others run, and
+        one that runs the explainer again repeats its map.
+        """
+        shared = [
+            {"clip": ref.id, "label": ref.label, "target": target, "status": "ok", "degenerate": flat}
+            for ref, target, flat in zip(refs, batch.target.tolist(), degenerate, strict=True)
+        ]
+        rows = []
+        for metric in self.metrics.values():
+            generators = [generator_of(self.seed, ref.id) for ref in refs]
+            scores = metric(self.classifier, replace(batch, generators=generators), saliency)
+            for key in scores:
+                rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]
+        return rows
+
+
+def columns_of(scores: Scores, key: str) -> list[dict]:
+    """What the store keeps of one key of a metric, clip by clip."""
+    values = scores[key].double().tolist()
+    weights = scores.weights[key].double().tolist() if key in scores.weights else [1.0] * len(values)
+    groups = scores.groups[key].tolist() if key in scores.groups else [0] * len(values)
+    curves = scores.curves[key].double().tolist() if key in scores.curves else [None] * len(values)
+    reasons = scores.reasons.get(key, {})
+    return [
+        {"metric": key, "value": v, "reason": reasons.get(i, ""), "weight": w, "group": g, "curve": c}
+        for i, (v, w, g, c) in enumerate(zip(values, weights, groups, curves, strict=True))
+    ]
+
+
+def _select(batch: Batch, keep: Tensor) -> Batch:
+    index = keep.to(batch.clip.device)
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
+    return replace(batch, **{name: tensor[index] for name, tensor in tensors.items()})

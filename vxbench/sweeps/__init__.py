@@ -1,0 +1,1 @@
+"""Collects the cells of a sweep over hyperparameters, and chooses among them."""

@@ -1,0 +1,63 @@
+"""Clips that something may be chosen on: none of them is seen in a table."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vxbench.config import build, compose
+from vxbench.datasets.base import ClipRef
+from vxbench.errors import UserError
+from vxbench.ranges import one_of
+
+PLACES = ("root", "videos", "cache")  # where a data set lies, not which of its clips are tested
+
+
+def check_held_out(config: DictConfig, name: str, settings: Mapping[str, Any]) -> list[ClipRef]:
+    """The clips of data set `name` under these settings.
+
+    config: says which tables: those of its profile, as described and under its protocol.
+
+    Raises:
+        OutOfRange: the split is not the training split.
+        UserError: the data set cannot be read, or a clip shares frames with one that a table may be made of.
+    """
+    one_of("dataset.split", settings.get("split"), ("train",))
+    clips = _built(config, settings)
+    for protocol in dict.fromkeys(("described", config.protocol.name)):
+        common = overlapping(clips, table_clips(config, name, protocol, settings))
+        if common:
+            raise UserError(
+                f"{len(common)} of {len(clips)} clips of {name}, such as {common[0].id}, are test clips of a table "
+                f"(protocol={protocol}); draw the test split as the tables do: without dataset.seed, dataset.lists, "
+                "dataset.classes and their like"
+            )
+    return clips
+
+
+def table_clips(config: DictConfig, name: str, protocol: str, settings: Mapping[str, Any]) -> list[ClipRef]:
+    """Every clip that a table may take of data set `name`: the test split by the project's own settings, whole."""
+    choices = [f"profile={config.profile.name}", f"protocol={protocol}", f"dataset={name}"]
+    own = compose(choices).dataset
+    own.update({key: settings[key] for key in PLACES if key in settings})
+    if "per_class" in own:
+        own.per_class = None
+    return _built(config, OmegaConf.to_container(own, resolve=True))
+
+
+def overlapping(clips: list[ClipRef], others: list[ClipRef]) -> list[ClipRef]:
+    """Those of `clips` that share a frame with any of `others`."""
+    taken = defaultdict(list)
+    for other in others:
+        taken[other.path].append(other.span)
+    return [clip for clip in clips if any(_meet(clip.span, span) for span in taken[clip.path])]
+
+
+def _meet(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    """Of spans of one video; None is all of it."""
+    return one is None or other is None or (one[0] < other[1] and other[0] < one[1])
+
+
+def _built(config: DictConfig, settings: Mapping[str, Any]) -> list[ClipRef]:
+    return build(OmegaConf.create({"dataset": dict(settings), "allow": config.allow}), "dataset").clips

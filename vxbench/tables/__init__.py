@@ -1,0 +1,1 @@
+"""Builds tables of results beside the papers' numbers, and writes them."""

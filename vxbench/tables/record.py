@@ -1,0 +1,126 @@
+"""What a table was made of: results/tables/<name>.json, from which it can be made again without computing."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vxbench.errors import UserError
+from vxbench.files import replace_file
+from vxbench.runner.outcome import Outcome
+from vxbench.runner.store import Store, frame
+from vxbench.tables.build import make_table
+from vxbench.tables.results import CellResult, RunInfo
+from vxbench.tables.table import Table
+
+FOLDER = "tables"
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """One table run.
+
+    key: the table's. name: of its files, see `record_name`. rows: {row of the table: explainer of another name that is
+    the same}. made: time in UTC, ISO 8601. results: the folder of the results. taus: Kendall's tau of each column that
+    is compared with the paper, as text, when the table was made.
+    """
+
+    key: str
+    name: str
+    profile: RunInfo
+    outcomes: list[Outcome]
+    results: Path
+    rows: dict[str, str] = field(default_factory=dict)
+    made: str = ""
+    taus: list[str] = field(default_factory=list)
+
+    def cells(self) -> list[CellResult]:
+        """Every cell as the report takes it, its row that of the paper's table."""
+        return [self._cell(outcome) for outcome in self.outcomes]
+
+    def table(self) -> Table:
+        return make_table(self.key, self.cells(), self.profile)
+
+    @property
+    def variants(self) -> list[str]:
+        """What its name adds to the table's key."""
+        return self.name.removeprefix(self.key).split("_")[1:]
+
+    def store(self, outcome: Outcome) -> Store:
+        return Store(self.results / "cells" / outcome.cell)
+
+    def row(self, outcome: Outcome) -> str:
+        """The row of the table that the outcome's explainer is."""
+        return next((row for row, explainer in self.rows.items() if explainer == outcome.explainer), outcome.explainer)
+
+    def _cell(self, outcome: Outcome) -> CellResult:
+        rows = self.store(outcome).rows() if outcome.cell else frame([])
+        return CellResult(
+            outcome.model,
+            outcome.dataset,
+            self.row(outcome),
+            rows,
+            not_applicable=outcome.message if outcome.status == "not_applicable" else "",
+            error=outcome.message if outcome.status == "failed" else "",
+        )
+
+
+def record_name(key: str, protocol: str, selected: bool = False) -> str:
+    """Name of a table's files: its key, the protocol if it is not `described`, and `selected` if r_l and r_h were."""
+    variants = ["" if protocol == "described" else protocol, "selected" if selected else ""]
+    return "_".join(filter(None, [key, *variants]))
+
+
+def new_record(
+    key: str,
+    profile: RunInfo,
+    outcomes: list[Outcome],
+    results: Path,
+    rows: dict[str, str],
+    selected: bool = False,
+) -> TableRun:
+    """The record of a table run that has just ended. selected: see `record_name`."""
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return TableRun(key, record_name(key, profile.protocol, selected), profile, outcomes, Path(results), rows, made)
+
+
+def write_record(record: TableRun) -> Path:
+    """Writes results/tables/<name>.json whole; cells are named, not copied."""
+    content = {
+        "key": record.key,
+        "name": record.name,
+        "made": record.made,
+        "taus": record.taus,
+        "rows": record.rows,
+        "profile": asdict(record.profile),
+        "outcomes": [asdict(outcome) for outcome in record.outcomes],
+    }
+    path = record.results / FOLDER / f"{record.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
+    return path
+
+
+def read_record(path: Path) -> TableRun:
+    """The record in one file.
+
+    Raises:
+        UserError: it cannot be read as one; the message names the file.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        profile = RunInfo(**content["profile"])
+        outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
+        facts = {name: content[name] for name in ("rows", "made")} | {"taus": content.get("taus", [])}
+        return TableRun(content["key"], content["name"], profile, outcomes, Path(path).parent.parent, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the record of a table ({error}); make the table again") from error
+
+
+def read_records(results: Path) -> list[TableRun]:
+    """Every table made in this folder of results, in the papers' order."""
+    from vxbench.tables.published import tables
+
+    found = [read_record(path) for path in sorted((Path(results) / FOLDER).glob("*.json"))]
+    order = {key: place for place, key in enumerate(tables())}
+    return sorted(found, key=lambda record: (order.get(record.key, len(order)), record.name))
