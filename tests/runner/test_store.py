@@ -3,11 +3,11 @@
 import json
 import multiprocessing
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from vxbench.files import write_whole
 from vxbench.runner.store import Picture, Store, failure, frame
 
 
@@ -90,9 +90,7 @@ def test_how_a_clip_is_pooled_and_its_curve_come_back(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_is_not_read(tmp_path):
-    store = Store(tmp_path)
-    (tmp_path / "pictures").mkdir()
-    left = []
+    store, left = Store(tmp_path), []
     for name in ("pictures/x.npz", "part-x.parquet", "provenance.json"):
 
         def die(path):
@@ -100,9 +98,9 @@ def test_what_a_killed_process_left_half_written_is_not_read(tmp_path):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            store._write(name, die)
+            write_whole(tmp_path / name, die)
     for path in left:  # as kill -9 leaves them
-        Path(path).write_bytes(b"half")
+        path.write_bytes(b"half")
     assert store.pictures() == []
     assert len(store.rows()) == 0
     assert store.read_note("provenance.json") == ""

@@ -10,13 +10,11 @@ a folder with an image that cannot be looked at (a broken link) has no copy.
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import astuple
 from functools import lru_cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 from zipfile import ZipFile
 
 import cv2
@@ -24,6 +22,7 @@ import numpy as np
 
 from vxbench.datasets.media import state
 from vxbench.datasets.view import Sampled, Window
+from vxbench.files import write_whole
 
 VERSION = 2  # of the files; raise it when our own decoding or resizing changes
 
@@ -84,19 +83,14 @@ def _array(content: bytes) -> np.ndarray:
 
 
 def _keep(path: Path, sampled: Sampled) -> None:
-    temporary = path.with_name(f".{uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(temporary, sampled)
-        temporary.replace(path)
+        write_whole(path, lambda temporary: _write(temporary, sampled))
     except OSError as error:
         _warn(path.parent, error.strerror or str(error))
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _write(path: Path, sampled: Sampled) -> None:
-    with path.open("xb") as file:
+    with path.open("wb") as file:  # given a path, numpy would add .npz to it
         np.savez(file, frames=sampled.frames, indices=sampled.indices, window=np.array(astuple(sampled.window)))
 
 

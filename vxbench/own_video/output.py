@@ -23,7 +23,7 @@ from vxbench.figures.drawing.video import (
     pixel_aspect,
     write_video,
 )
-from vxbench.files import replace_file
+from vxbench.files import write_whole
 from vxbench.own_video.video import OwnClip, in_order
 from vxbench.runner.one_clip import OneClip, kept_frames
 
@@ -116,12 +116,12 @@ def summary(done: Explanation, result: dict[str, Any]) -> str:
 def write_all(done: Explanation, folder: Path, result: dict[str, Any]) -> list[str]:
     """Writes FILES, each whole or not at all, in the place of older ones; what there is to remark, one line each."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / "map.npz", map_file(done))
+    write_whole(folder / "map.npz", map_file(done))
     save_as(picture(done, result), [folder / "summary.png"])
     write_video(folder / "kept.mp4", comparison(done, result), pace(done))
     written = write_overlay(done, folder / "overlay.mp4")
     result = result | {"overlay": {"codec": written.codec, "frames": written.frames}}
-    replace_file(folder / "result.json", json.dumps(result, indent=1).encode())
+    write_whole(folder / "result.json", json.dumps(result, indent=1).encode())
     return list(_remarks(done, written))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vxbench.files import replace_file
+from vxbench.files import write_whole
 from vxbench.page.curves import curve_sets
 from vxbench.page.data import FigureFile, Report
 from vxbench.page.embed import data_uri, json_text, source_hash
@@ -54,8 +54,7 @@ def render(report: Report, budget: int = BUDGET) -> str:
 def write_report(report: Report, folder: str | Path, budget: int = BUDGET) -> Path:
     """Writes index.html into the folder, whole or not at all; its path."""
     path = Path(folder) / "index.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, render(report, budget).encode(errors="backslashreplace"))  # names of files may be no Unicode
+    write_whole(path, render(report, budget).encode(errors="backslashreplace"))  # names of files may be no Unicode
     return path
 
 

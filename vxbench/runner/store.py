@@ -5,18 +5,16 @@ provenance.json. A part is named by its clips and their statuses: two processes 
 same file, and a failure never overwrites a success.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from vxbench.files import locked, write_whole
 
 # One meaning per column, for every part.
 COLUMNS = {
@@ -62,10 +60,10 @@ class Store:
     def commit(self, rows: pd.DataFrame, pictures: list["Picture"] = ()) -> None:
         """Writes one batch: its pictures first, then its rows, which make it count."""
         for picture in pictures:
-            self._write(f"pictures/{_digest([picture.clip])}.npz", picture.save)
+            write_whole(self.folder / f"pictures/{_digest([picture.clip])}.npz", picture.save)
         kept = sorted(set(rows["clip"] + " " + rows["status"]))
-        name = f"part-{_digest(kept)}.parquet"
-        self._write(name, lambda path: rows.to_parquet(path, index=False))
+        part = self.folder / f"part-{_digest(kept)}.parquet"
+        write_whole(part, lambda path: rows.to_parquet(path, index=False))
 
     def pictures(self) -> list["Picture"]:
         """The pictures kept, sorted by clip."""
@@ -74,42 +72,18 @@ class Store:
 
     def note(self, name: str, text: str) -> None:
         """Writes a text file of the cell whole."""
-        self._write(name, lambda path: Path(path).write_text(text))
+        write_whole(self.folder / name, text.encode())
 
     def read_note(self, name: str) -> str:
         path = self.folder / name
-        return path.read_text() if path.exists() else ""
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def record_run(self, run: dict) -> None:
         """Adds one run to provenance.json, or replaces the record of that `run`."""
-        with self._locked():
+        with locked(self.folder / "provenance.json"):
             runs = json.loads(self.read_note("provenance.json") or "[]")
             others = [other for other in runs if other["run"] != run["run"]]
             self.note("provenance.json", json.dumps([*others, run], indent=1))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process of a machine at a time: what is read, changed and written would else lose a change."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _write(self, name: str, write: Callable[[str], None]) -> None:
-        """Temporary file in the same folder, fsync, rename, fsync of the folder."""
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")  # no reader looks for these
-        os.close(handle)
-        try:
-            write(temporary)
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
-            _sync(temporary)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync(target.parent)
 
 
 @dataclass
@@ -121,7 +95,7 @@ class Picture:
     frames: np.ndarray
     boxes: np.ndarray | None
 
-    def save(self, path: str) -> None:
+    def save(self, path: Path) -> None:
         boxes = {} if self.boxes is None else {"boxes": self.boxes}
         saliency = self.saliency.astype(np.float16)
         with open(path, "wb") as file:  # given a path, numpy would add .npz to it
@@ -155,17 +129,3 @@ def failure(clip: str, label: int, kind: str, message: str) -> dict:
 
 def _digest(names: list[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(path: str | Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import UserError
-from vxbench.files import locked, replace_file
+from vxbench.files import locked, write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store
 from vxbench.tables.statistics import estimate
@@ -134,8 +134,7 @@ def csv_name(name: str, pair: Pair) -> str:
 
 def write_grid(path: Path, grid: pd.DataFrame) -> Path:
     """Columns: the swept keys, metric, mean, low, high (95 % interval over clips), n, one_sided, FACTS and ORIGIN."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, grid.to_csv(index=False).encode())
+    write_whole(path, grid.to_csv(index=False).encode())
     return path
 
 

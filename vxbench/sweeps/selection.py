@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vxbench.config import compose, config_loader
 from vxbench.errors import UserError, first_line
-from vxbench.files import locked, replace_file
+from vxbench.files import locked, write_whole
 from vxbench.ranges import one_of
 from vxbench.runner.multirun import combinations
 from vxbench.runner.outcome import Outcome
@@ -173,7 +173,7 @@ def add(path: Path, chosen: Mapping[Pair, dict[str, Any]], names: list[str]) -> 
             rest = {key: value for key, value in found.items() if key not in names}
             for key, value in {**{name: found[name] for name in names}, "chosen": rest}.items():
                 content.setdefault(key, {}).setdefault(model, {})[dataset] = value
-        replace_file(path, (HEAD + yaml.safe_dump(content, sort_keys=False)).encode())
+        write_whole(path, (HEAD + yaml.safe_dump(content, sort_keys=False)).encode())
     return path
 
 

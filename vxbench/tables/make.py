@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from vxbench.errors import UserError
 from vxbench.figures.table_maps import draw_maps
-from vxbench.files import replace_file
+from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.tables.build import make_table
 from vxbench.tables.published import layout
@@ -33,7 +33,7 @@ def write_table(table: Table, folder: str | Path, name: str = "") -> list[Path]:
     paths = []
     for ending, render in FORMATS.items():
         paths.append(folder / f"{name or table.key}{ending}")
-        replace_file(paths[-1], render(table).encode())
+        write_whole(paths[-1], render(table).encode())
     return paths
 
 
@@ -52,7 +52,7 @@ def write_index(folder: Path, records: list[TableRun]) -> Path:
     """Writes <folder>/index.md of these tables, in this order; no table is made for it."""
     path = Path(folder) / "index.md"
     lines = [_line(record) for record in records]
-    replace_file(path, (HEAD + "\n".join(lines) + "\n").encode())
+    write_whole(path, (HEAD + "\n".join(lines) + "\n").encode())
     return path
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vxbench.errors import UserError
-from vxbench.files import replace_file
+from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store, frame
 from vxbench.tables.build import make_table
@@ -96,8 +96,7 @@ def write_record(record: TableRun) -> Path:
         "outcomes": [asdict(outcome) for outcome in record.outcomes],
     }
     path = record.results / FOLDER / f"{record.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     return path
 
 

@@ -4,11 +4,13 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
 
 from vxbench.errors import UserError
+from vxbench.files import write_whole
 from vxbench.metrics.accuracy import RANKS, too_few, within_top
 from vxbench.models.checkpoints import digest
 from vxbench.models.classifier import Classifier, to_clip
@@ -65,11 +67,9 @@ def check_writable(path: Path) -> None:
     Raises:
         UserError: it cannot be.
     """
-    beside = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.touch()
-        beside.unlink()
+        TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"export = {path} cannot be written: {error.strerror}") from error
     if path.is_dir():
@@ -87,9 +87,7 @@ def export(classifier: Classifier, path: Path, record: dict[str, Any]) -> None:
     from safetensors.torch import save_file
 
     weights = classifier.recognizer.state_dict()
-    beside = path.with_name(f".{path.name}.new")
-    save_file({name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}, beside)
-    beside.chmod(0o644)  # safetensors makes it readable by its owner only
-    beside.replace(path)
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
+    write_whole(path, lambda temporary: save_file(tensors, temporary))
     record = {"weights": path.name, "digest": digest(path), **record}
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_whole(path.with_suffix(".json"), (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())

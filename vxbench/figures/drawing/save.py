@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vxbench.files import replace_file
+from vxbench.files import write_whole
 
 UNDATED = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
 FACTS = "vxbench "  # before the names of a figure's facts in its PNG
@@ -33,8 +33,7 @@ def save_as(figure: Figure, paths: list[Path], facts: Facts = None) -> list[Path
     """Writes the figure into files whose kinds, png or pdf, are the ends of their names."""
     drawn = [_drawn(figure, path.suffix.lstrip("."), facts or {}) for path in paths]
     for path, content in zip(paths, drawn, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
+        write_whole(path, content)
     return paths
 
 

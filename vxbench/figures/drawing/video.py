@@ -1,6 +1,5 @@
 """Videos: a map over the frames it explains, and pictures beside each other. Arrays in, files out."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vxbench.datasets.view import Window
 from vxbench.errors import UserError
 from vxbench.figures.drawing.maps import COLOURS, OPACITY
+from vxbench.files import write_whole
 
 CODECS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qmin": "2", "qmax": "5"}}  # the first there is
 CLOCK = Fraction(1, 60000)  # seconds a tick of the videos written; MPEG-4 has no finer than 1/65535
@@ -46,18 +46,17 @@ def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction, aspec
     """
     import av
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.mp4")
+    path, count = Path(path), 0
     codec = next(name for name in CODECS if name in av.codecs_available)
-    try:
-        with av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
+
+    def encode(temporary: Path) -> None:
+        nonlocal count
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             count = _encode(container, codec, frames, rate, aspect)
         if not count:
             raise UserError(f"{path.name}: no frame to write")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(path, encode)
     return Written(path, codec, count)
 
 
