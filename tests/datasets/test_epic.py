@@ -4,10 +4,11 @@ import pickle
 from pathlib import Path
 
 import pytest
+from helpers.configs import composed
 from helpers.epic_layout import Layout, by_uid, write_csv
 from helpers.videos import numbered
 
-from vxbench.config import build, compose
+from vxbench.config import build
 from vxbench.datasets.epic import read_classes
 from vxbench.datasets.epic_action import EPICAction
 from vxbench.datasets.epic_object import EPICObject
@@ -299,7 +300,7 @@ def test_the_shipped_configuration_opens_it(task, layout):
     root = layout.write()
     draw = {"classes": 3, "held_out": 2, "min_frames": 40, "max_frames": 200, "coverage": 1.0}
     changes = [*(f"profile.epic.{key}={value}" for key, value in draw.items()), "dataset.per_class=1"]
-    config = compose([f"dataset={task.key}", f"paths.data={root}", "dataset.min_frames=40", *changes])
+    config = composed(f"dataset={task.key}", f"paths.data={root}", "dataset.min_frames=40", *changes)
     dataset = build(config, "dataset")
     assert isinstance(dataset, task)
     assert len(dataset.clips) == 3

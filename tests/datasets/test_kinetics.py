@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
+from helpers.configs import composed
 
-from vxbench.config import build, compose
+from vxbench.config import build
 from vxbench.datasets.kinetics import Kinetics
 from vxbench.errors import ClipError, OutOfRange, UserError
 
@@ -222,7 +223,7 @@ def test_the_shipped_configurations_open_it(root, labels):
     if labels == "kinetics700":
         (root / "kinetics400").rename(root / "kinetics700")
         (root / "kinetics700/label_map_k400.txt").rename(root / "kinetics700/label_map_k700.txt")
-    config = compose([f"dataset={labels}", f"paths.data={root}", "dataset.per_class=1"])
+    config = composed(f"dataset={labels}", f"paths.data={root}", "dataset.per_class=1")
     assert ids(build(config, "dataset")) == [IDS[2], IDS[0]]
     assert (config.dataset.split, config.dataset.draw, config.dataset.only_present) == ("val", "first", False)
 

@@ -7,8 +7,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from helpers.configs import composed
 
-from vxbench.config import build, compose
+from vxbench.config import build
 from vxbench.datasets.ucf101 import CLASS_INDEX, LISTS, UCF101, read_classes, read_list
 from vxbench.errors import ClipError, OutOfRange, UserError
 
@@ -204,7 +205,7 @@ def test_opening_without_windows_imports_no_decoder(root):
 
 
 def test_the_shipped_configuration_opens_it(root):
-    config = compose(["dataset=ucf101", f"paths.data={root}", "dataset.per_class=1"])
+    config = composed("dataset=ucf101", f"paths.data={root}", "dataset.per_class=1")
     dataset = build(config, "dataset")
     assert dataset.selection.startswith("2 clips, 1 of each of the 2 classes of testlist01.txt")
     clip = opened(root).load(opened(root).clips[0])

@@ -6,9 +6,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from helpers.configs import composed
 
-from vxbench.config import build, conf_dir
+from vxbench.config import build
 from vxbench.datasets.ucf101 import CLASS_INDEX, read_classes, read_list
 from vxbench.datasets.ucf101_24 import ANNOTATION, TEST_LIST, UCF101_24, boxes_at
 from vxbench.errors import ClipError, OutOfRange, UserError
@@ -338,9 +338,8 @@ def test_the_boxes_are_those_of_all_tubes_or_of_the_last_alone(copy):
 
 @pytest.mark.parametrize("labels", ["ucf101_24", "ucf101"])
 def test_the_shipped_configuration_opens_it(mini_root, labels):
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        changes = [f"paths.data={mini_root}", f"dataset.labels={labels}", "dataset.per_class=1"]
-        config = compose("run", ["dataset=ucf101_24", *changes])
+    changes = [f"paths.data={mini_root}", f"dataset.labels={labels}", "dataset.per_class=1"]
+    config = composed("dataset=ucf101_24", *changes)
     dataset = build(config, "dataset")
     size = (config.model.input.frames, config.model.input.height, config.model.input.width)
     assert dataset.load(dataset.clips[0]).frames.shape == (*size, 3)

@@ -3,9 +3,9 @@
 import inspect
 
 import pytest
+from helpers.configs import composed
 from omegaconf import OmegaConf
 
-from vxbench.config import compose
 from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, SaliencyTubes
 from vxbench.explainers.rollout import AttentionRollout
 
@@ -16,10 +16,6 @@ CLASSES = {
     "attention_rollout": AttentionRollout,
 }
 FROM_THE_MODEL = {"layer", "temporal", "spatial", "chunk"}
-
-
-def composed(*overrides):
-    return compose(overrides=list(overrides))
 
 
 @pytest.mark.parametrize("name", CLASSES)

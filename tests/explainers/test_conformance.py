@@ -2,50 +2,17 @@
 
 import contextlib
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
-from helpers.paths import CONF
-from helpers.toys import Everything, EverythingAttention, EverythingRNN, clips, seeded
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from helpers.every_explainer import NAMES, NETWORKS, TARGET, H, T, W, build
+from helpers.toys import Everything, EverythingRNN, clips, seeded
 from torch import nn
-
-from vxbench.config import compose
-
-NAMES = sorted(path.stem for path in (CONF / "explainer").glob("*.yaml"))
-FEW = {"iterations": 2, "core_start": 0, "steps": 4, "samples": 4, "masks": 8}  # for those that have such a key
-TOY = {
-    "model": {"key": "toy", "cam_layer": "layer", "input": {"mean": [114, 115, 116], "std": [57, 58, 59]}},
-    "table": {"settings": {"sigma": 5}},  # perturbation methods: a smaller kernel, for speed
-}
-# Explainers that mean something on a special kind of network only.
-NETWORKS = {"eb_r": EverythingRNN, "eb_r_contrastive": EverythingRNN, "attention_rollout": EverythingAttention}
-SETTINGS = {
-    EverythingRNN: {"layer": "layer"},
-    EverythingAttention: {"temporal": "time", "spatial": "layer", "grid": [5, 7]},
-    Everything: {},
-}
-
-T, H, W = 8, 20, 28  # all different; the feature maps are 4 x 10 x 14
-TARGET = torch.tensor([2, 0, 3])
-
-
-def build(name: str, chunk: int = 64):
-    config = compose(overrides=[f"explainer={name}"])
-    OmegaConf.set_struct(config, False)
-    config = OmegaConf.merge(config, TOY, {"runner": {"chunk": chunk}})
-    for key in FEW.keys() & config.explainer.keys():
-        config.explainer[key] = FEW[key]
-    config.explainer.update(SETTINGS[NETWORKS.get(name, Everything)])
-    return instantiate(config.explainer)
 
 
 @pytest.fixture
 def model(name):
-    """In part training, in part frozen, one gradient left over: a state that is easily disturbed."""
+    """A network in a state that is easily disturbed: partly training, partly frozen, one gradient left over."""
     model = seeded(NETWORKS.get(name, Everything)())
     model.layer.train()
     model.stem[0].weight.requires_grad_(False)
@@ -169,12 +136,3 @@ def test_the_caller_s_no_grad_does_not_matter(name, model, clip, boxes):
     with torch.no_grad():
         saliency = run(explainer, model, clip, boxes)
     assert torch.equal(saliency, run(explainer, model, clip, boxes))
-
-
-def test_the_library_imports_nothing_heavy():
-    code = "import sys, vxbench.explainers, vxbench.metrics; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {module.partition(".")[0] for module in done.stdout.split()}
-    assert "vxbench" in loaded
-    heavy = "hydra omegaconf mmaction mmengine wandb decord av captum matplotlib scipy pandas"
-    assert not loaded & set(heavy.split())

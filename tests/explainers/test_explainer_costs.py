@@ -3,8 +3,8 @@
 import pytest
 import torch
 from helpers.counting import Counter
+from helpers.every_explainer import NAMES, NETWORKS, TARGET, H, T, W, build
 from helpers.toys import Everything, EverythingRNN, clips, seeded
-from test_conformance import NAMES, NETWORKS, TARGET, H, T, W, build
 
 from vxbench.explainers import AOSA, EP3D, FEP, OSA, RISE, STEP, AOSAApprox, IntegratedGradients, SmoothGrad
 from vxbench.explainers.base import Passes

@@ -2,16 +2,12 @@
 
 import pytest
 import torch
-from omegaconf import DictConfig
 
-from vxbench.config import build, compose
+from helpers.configs import composed
+from vxbench.config import build
 from vxbench.models import Classifier
 
 RANDOM = ("model.checkpoint=null", "model.num_classes=5")
-
-
-def composed(*overrides: str) -> DictConfig:
-    return compose(list(overrides))
 
 
 def mini(*overrides: str) -> Classifier:

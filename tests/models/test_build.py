@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from helpers.model_configs import RANDOM, blank, composed, mini, noise, unallocated
+from helpers.configs import composed
+from helpers.model_configs import RANDOM, blank, mini, noise, unallocated
 from omegaconf import OmegaConf
 from torch import nn
 

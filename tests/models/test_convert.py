@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.source_networks import (
     HaraBasicBlock,
     HaraBottleneck,
@@ -10,7 +11,6 @@ from helpers.source_networks import (
     r2plus1d_18,
     r3d_18,
 )
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from safetensors.torch import save_file
 
@@ -49,11 +49,10 @@ SOURCES = {
 }
 
 
-def ours(conf_dir, model, overrides=None):
+def ours(model, overrides=None):
     """The paper-sized model of the configuration, of CLASSES classes."""
     choices = [f"+model={model}", f"+model/size@model=paper/{model}", "model.checkpoint=null"]
-    with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        config = compose(overrides=[*choices, f"model.num_classes={CLASSES}"])
+    config = composed(*choices, f"model.num_classes={CLASSES}")
     for part, values in (overrides or {}).items():
         config.model.overrides[part].update(values)
     return instantiate(config.model)
@@ -76,16 +75,16 @@ def stirred(network):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_logits_are_those_of_the_source(source, conf_dir):
+def test_logits_are_those_of_the_source(source):
     format, build, model, overrides = SOURCES[source]
-    plain, classifier = stirred(build()), ours(conf_dir, model, overrides)
+    plain, classifier = stirred(build()), ours(model, overrides)
     classifier.recognizer.load_state_dict(converted(plain.state_dict(), format))
     assert_same_logits(classifier, plain)
 
 
-def test_files_of_parallel_runs_are_unwrapped(conf_dir, tmp_path):
+def test_files_of_parallel_runs_are_unwrapped(tmp_path):
     """As the 3D-ResNets write them: `module.` before every name, and the state of the run beside the weights."""
-    plain, classifier = stirred(HaraResNet(50, HaraBottleneck, CLASSES)), ours(conf_dir, "r3d")
+    plain, classifier = stirred(HaraResNet(50, HaraBottleneck, CLASSES)), ours("r3d")
     parallel = {f"module.{name}": value for name, value in plain.state_dict().items()}
     torch.save({"state_dict": parallel, "epoch": 200, "arch": "resnet-50"}, tmp_path / "save_200.pth")
     load_checkpoint(classifier.recognizer, {"file": str(tmp_path / "save_200.pth"), "format": "3d_resnets"})
@@ -115,8 +114,8 @@ def test_a_name_of_no_format_is_kept(format):
     assert list(converted(dict.fromkeys(names), format)) == names
 
 
-def test_mmaction2_names_stay(conf_dir):
-    weights = ours(conf_dir, "r3d").recognizer.state_dict()
+def test_mmaction2_names_stay():
+    weights = ours("r3d").recognizer.state_dict()
     assert list(converted(weights, "mmaction2")) == list(weights)
 
 
@@ -141,17 +140,17 @@ def loading(recognizer, weights, format, path):
     load_checkpoint(recognizer, {"file": str(path), "format": format})
 
 
-def test_shortcuts_of_type_a_fail_by_name(conf_dir, tmp_path):
+def test_shortcuts_of_type_a_fail_by_name(tmp_path):
     """They have no parameters, so such a file lacks those of type B."""
     source = HaraResNet(50, HaraBottleneck, CLASSES).state_dict()
     weights = {name: value for name, value in source.items() if "downsample" not in name}
-    recognizer = ours(conf_dir, "r3d").recognizer
+    recognizer = ours("r3d").recognizer
     with pytest.raises(UserError, match=r"missing \(backbone\.layer1\.0\.downsample\.conv\.weight"):
         loading(recognizer, weights, "3d_resnets", tmp_path / "a.safetensors")
 
 
-def test_the_wrong_format_fails_by_name(conf_dir, tmp_path):
-    weights, recognizer = r2plus1d_18(CLASSES).state_dict(), ours(conf_dir, "r2plus1d").recognizer
+def test_the_wrong_format_fails_by_name(tmp_path):
+    weights, recognizer = r2plus1d_18(CLASSES).state_dict(), ours("r2plus1d").recognizer
     with pytest.raises(UserError, match=r"missing \(backbone.*unexpected \(layer1\.0\.conv1\.0"):
         loading(recognizer, weights, "3d_resnets", tmp_path / "w.safetensors")
 

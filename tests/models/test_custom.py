@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 import torch
-from helpers.model_configs import blank, composed, noise
+from helpers.configs import composed
+from helpers.model_configs import blank, noise
 from helpers.run_process import Runner
 
 from vxbench.config import build

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from helpers.model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.configs import composed
+from helpers.model_configs import blank, mini, noise, outputs_of, unallocated
 
 from vxbench.config import build
 from vxbench.errors import UserError

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.model_configs import blank, composed, mini, noise, outputs_of, unallocated
+from helpers.configs import composed
+from helpers.model_configs import blank, mini, noise, outputs_of, unallocated
 from helpers.toys import clips
 from torch import nn
 

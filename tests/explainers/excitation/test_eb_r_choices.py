@@ -5,10 +5,9 @@ import inspect
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.eb_r_runs import LAYERS, TARGET, explainer, feature_mass, features_of, some_clips
-from helpers.paths import CONF
 from helpers.slow_excitation import small_network
-from hydra import compose, initialize_config_dir
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.excitation import ExcitationBackpropRNN
@@ -113,8 +112,7 @@ def test_settings_out_of_range(settings):
 
 @pytest.mark.parametrize(("name", "contrastive"), [("eb_r", False), ("eb_r_contrastive", True)])
 def test_the_configuration_names_every_setting_with_its_default(name, contrastive):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("run", overrides=[f"explainer={name}"]).explainer
+    config = composed(f"explainer={name}").explainer
     settings = {key: config[key] for key in config if key not in ("_target_", "chunk")}
     known = inspect.signature(ExcitationBackpropRNN).parameters
     defaults = {key: field.default for key, field in known.items() if key != "chunk"}

@@ -1,15 +1,13 @@
 """What conf/ hands to the perturbation methods: the papers' settings, by table, model and method."""
 
 import pytest
-from helpers.paths import CONF
-from hydra import compose, initialize_config_dir
+from helpers.configs import composed
 
 from vxbench.explainers.perturbation.mask import Geometry
 
 
 def explainer(*overrides):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("run", overrides=["profile=paper", "model=r2plus1d", *overrides]).explainer
+    return composed("profile=paper", "model=r2plus1d", *overrides).explainer
 
 
 @pytest.mark.choice("fep.baselines_grid")
