@@ -1,4 +1,4 @@
-"""Which GPU a process works on when several processes of one machine run cells side by side."""
+"""Chooses and describes the device that computes: its check, a GPU a process, exact float32, time and lack of memory."""
 
 import os
 import platform
@@ -16,39 +16,61 @@ from filelock import FileLock, Timeout
 
 from vxbench.errors import UserError
 
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory is what lacked. On the CPU torch says so in a plain RuntimeError."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-
-
 _lease: tuple[FileLock, int] | None = None  # held until this process ends, however it ends
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that this machine does not have.
+
+    Raises:
+        UserError: it is none, or this machine has no such GPU.
+    """
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not found:
+        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
+    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
+        usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
+        raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")
+
+
+def visible_gpus() -> int:
+    """Number of GPUs this process may use.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (number := torch.cuda.device_count()):
+        raise UserError(
+            "hydra/launcher=gpus: this machine has no usable GPU; hydra/launcher=joblib uses the processors"
+        )
+    return number
+
+
+# One GPU a process
 
 
 def own_gpu(device: str) -> None:
     """Makes `cuda` mean, in this process, the visible GPU that the fewest other processes of this user work on.
 
-    The current device of CUDA is set, once a process. Does nothing for `cpu`, for `cuda:<number>`, which means that
+    Sets the current device of CUDA, once a process. Does nothing for `cpu`, for `cuda:<number>`, which means that
     one, and where at most one GPU is visible, as in a job of SLURM or Ray.
     """
-    import torch
-
     if device == "cuda" and torch.cuda.device_count() > 1:
-        torch.cuda.set_device(lease(names(torch.cuda.device_count()), lock_folder()))
+        torch.cuda.set_device(lease_gpu(gpu_names(torch.cuda.device_count()), lease_folder()))
 
 
-def lease(gpus: list[str], folder: Path) -> int:
+def lease_gpu(gpus: list[str], folder: Path) -> int:
     """Index of the GPU this process has until it ends: first one process a GPU, then a second, and so on.
 
-    gpus: names that all processes give the same GPU. folder: of the locks, on this machine.
+    gpus: names that all processes give the same GPU. folder: holds the locks, on this machine.
     """
     global _lease
     if _lease is None:
-        _lease = _take(gpus, folder)
+        _lease = _first_free(gpus, folder)
     return _lease[1]
 
 
-def _take(gpus: list[str], folder: Path) -> tuple[FileLock, int]:
+def _first_free(gpus: list[str], folder: Path) -> tuple[FileLock, int]:
     folder.mkdir(parents=True, exist_ok=True)
     places = ((turn, index) for turn in count() for index in range(len(gpus)))
     locks = ((FileLock(folder / f"{gpus[i].replace('/', '_')}.{turn}.lock"), i) for turn, i in places)
@@ -63,35 +85,43 @@ def _acquired(lock: FileLock) -> bool:
     return True
 
 
-def names(visible: int) -> list[str]:
+def gpu_names(visible: int) -> list[str]:
     """What CUDA_VISIBLE_DEVICES calls the `visible` GPUs, or their numbers where it is not set."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     return [name.strip() for name in listed.split(",")][:visible] if listed else [str(i) for i in range(visible)]
 
 
-def lock_folder() -> Path:
-    """Of this machine and user. Inside a SLURM job GPUs are numbered anew, so each job has a folder of its own."""
+def lease_folder() -> Path:
+    """The folder of locks of this machine and user; inside a SLURM job, which numbers its GPUs anew, of the job."""
     owner = "-".join(["vxbench-gpus", str(os.getuid()), *filter(None, [os.environ.get("SLURM_JOB_ID")])])
     return Path(tempfile.gettempdir()) / owner
 
 
-def visible_gpus() -> int:
-    """Number of GPUs this process may use.
+# Numbers and memory
 
-    Raises:
-        UserError: there is none.
+
+def full_precision() -> None:
+    """Makes float32 mean float32, summed in one order, for the rest of the process.
+
+    On a GPU that has TF32 cuDNN would round the inputs of convolutions to it, and it would choose its algorithms by
+    their speed of the moment.
     """
-    import torch
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
-    if not (number := torch.cuda.device_count()):
-        raise UserError(
-            "hydra/launcher=gpus: this machine has no usable GPU; hydra/launcher=joblib uses the processors"
-        )
-    return number
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what lacked. On the CPU torch says so in a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+# Time
 
 
 def now(device: str) -> float:
-    """Seconds, after all work queued on the device is done."""
+    """Seconds on a clock of no fixed start, read when all work queued on the device is done."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -110,44 +140,23 @@ def median_time(action: Callable[[], object], device: str, repeats: int) -> floa
     return statistics.median(timed(action, device) for _ in range(repeats))
 
 
+# What the machine is
+
+
 def machine(device: str) -> str:
-    """What was measured on, in one line."""
+    """The device, the threads and torch's version in one line, for the head of a measurement."""
     facts = hardware(device)
     return f"{facts['gpu'] or facts['cpu']}, {facts['threads']} threads, torch {torch.__version__}"
 
 
-def check_device(device: str) -> None:
-    """Refuses a device that this machine has not."""
-    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if not found:
-        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
-    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
-        usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
-        raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")
-
-
-def full_precision() -> None:
-    """float32 means float32: cuDNN would otherwise round the inputs of convolutions to TF32 on a GPU that has it.
-
-    And the same sums in the same order: cuDNN would otherwise choose its algorithms by their speed of the moment.
-    """
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-
-
 def hardware(device: str) -> dict[str, Any]:
-    """Processor, cores, threads and device of this machine."""
-    import torch
-
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    """Processor, cores, threads, device and GPU ("" on the CPU) of this machine, for the provenance of results."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device,
-        "gpu": gpu,
+        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else "",
     }
 
 

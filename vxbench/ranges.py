@@ -1,4 +1,4 @@
-"""Checks of hyperparameters. Each raises OutOfRange with one line: the key, the value and the range."""
+"""Checks hyperparameters: each function returns the value, or raises OutOfRange with the key, the value and the range."""
 
 from collections.abc import Iterable
 from numbers import Real
@@ -7,21 +7,21 @@ from vxbench.errors import OutOfRange
 
 
 def within(key: str, value: float, low: float, high: float) -> float:
-    """value, if low <= value <= high."""
+    """The value, if low <= value <= high."""
     if not _is_number(value) or not low <= value <= high:
         raise OutOfRange(f"{key} = {value} is outside [{low:g}, {high:g}]")
     return value
 
 
 def above(key: str, value: float, low: float) -> float:
-    """value, if value > low."""
+    """The value, if it is finite and above low."""
     if not _is_number(value) or not value > low or value == float("inf"):
         raise OutOfRange(f"{key} = {value} is outside ({low:g}, inf)")
     return value
 
 
 def whole(key: str, value: int, low: int, high: int | None = None) -> int:
-    """value, if it is an integer with low <= value (<= high)."""
+    """The value, if it is an integer with low <= value (<= high)."""
     upper = "inf)" if high is None else f"{high}]"
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         raise OutOfRange(f"{key} = {value} is not a whole number in [{low}, {upper}")
@@ -29,7 +29,7 @@ def whole(key: str, value: int, low: int, high: int | None = None) -> int:
 
 
 def one_of(key: str, value, options: Iterable):
-    """value, if it is among options."""
+    """The value, if it is among the options."""
     options = list(options)
     if value not in options:
         raise OutOfRange(f"{key} = {value} is not one of {', '.join(map(str, options))}")

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vxbench import config
-from vxbench import device as gpus
+from vxbench import device
 from vxbench.commands import reproduce
 from vxbench.commands import run as cli
 from vxbench.errors import UserError
@@ -74,8 +74,8 @@ def test_reproduce_leaves_a_launcher_that_is_chosen_alone(monkeypatch):
 def gpu_process(folder: Path, *names: str) -> subprocess.Popen:
     """A process that takes one of the GPUs, says which, and keeps it until it is killed."""
     code = (
-        "import sys, pathlib; from vxbench.device import lease;"
-        f"print(lease({list(names)}, pathlib.Path({str(folder)!r})), flush=True); sys.stdin.read()"
+        "import sys, pathlib; from vxbench.device import lease_gpu;"
+        f"print(lease_gpu({list(names)}, pathlib.Path({str(folder)!r})), flush=True); sys.stdin.read()"
     )
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **streams)
@@ -112,22 +112,22 @@ def test_gpus_are_told_apart_by_their_names_not_their_places(processes, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("device", "visible", "set_to"),
+    ("asked", "visible", "set_to"),
     [("cuda", 2, [0]), ("cuda", 1, []), ("cuda", 0, []), ("cuda:1", 2, []), ("cpu", 2, [])],
 )
-def test_cuda_means_the_gpu_of_this_process(monkeypatch, tmp_path, device, visible, set_to):
+def test_cuda_means_the_gpu_of_this_process(monkeypatch, tmp_path, asked, visible, set_to):
     current = []
     monkeypatch.setattr("torch.cuda.device_count", lambda: visible)
     monkeypatch.setattr("torch.cuda.set_device", current.append)
-    monkeypatch.setattr(gpus, "lock_folder", lambda: tmp_path)
-    monkeypatch.setattr(gpus, "_lease", None)
-    gpus.own_gpu(device)
+    monkeypatch.setattr(device, "lease_folder", lambda: tmp_path)
+    monkeypatch.setattr(device, "_lease", None)
+    device.own_gpu(asked)
     assert current == set_to
 
 
 def test_a_process_keeps_its_gpu_for_all_its_cells(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpus, "_lease", None)
-    assert [gpus.lease(["0", "1"], tmp_path) for _ in range(3)] == [0, 0, 0]
+    monkeypatch.setattr(device, "_lease", None)
+    assert [device.lease_gpu(["0", "1"], tmp_path) for _ in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,15 @@ def test_names_of_gpus(monkeypatch, listed, names):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if listed is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    assert gpus.names(2) == names
+    assert device.gpu_names(2) == names
 
 
 def test_a_job_of_slurm_shares_its_gpus_with_no_other(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    folders = [gpus.lock_folder()]
+    folders = [device.lease_folder()]
     for number in ("7", "8"):
         monkeypatch.setenv("SLURM_JOB_ID", number)
-        folders.append(gpus.lock_folder())
+        folders.append(device.lease_folder())
     assert len(set(folders)) == 3
 
 

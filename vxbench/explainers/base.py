@@ -1,4 +1,4 @@
-"""The contract every explainer keeps, and what they share.
+"""Defines the contract of all explainers: what they are given, what they return, what they cost.
 
 Shapes: clip (B, 3, T, H, W) float32 normalised for the model, target (B,) int64, saliency (B, T, H, W)
 float32, finite, higher = more important.
@@ -15,7 +15,7 @@ from vxbench.ranges import whole
 
 @dataclass(frozen=True)
 class Passes:
-    """What is asked of the network for one clip, in passes of a single clip. Of a partial pass all is counted."""
+    """Passes of one clip through the network. A pass through a part of the network counts as a whole one."""
 
     forward: float = 0
     backward: float = 0
@@ -88,6 +88,6 @@ class Explainer:
 
 
 def spawn(generator: torch.Generator) -> torch.Generator:
-    """A generator of its own, seeded by one draw: what it yields does not depend on when others draw."""
+    """A generator of one's own, seeded by one draw: what it yields does not depend on when others draw."""
     seed = torch.randint(2**62, (), generator=generator).item()
     return torch.Generator().manual_seed(seed)
