@@ -1,4 +1,4 @@
-"""Chooses and describes the device that computes: its check, a GPU a process, exact float32, time and lack of memory."""
+"""Chooses and describes the device that computes: one GPU a process, exact float32, timing, lack of memory."""
 
 import os
 import platform

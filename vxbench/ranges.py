@@ -1,4 +1,4 @@
-"""Checks hyperparameters: each function returns the value, or raises OutOfRange with the key, the value and the range."""
+"""Checks hyperparameters. A check returns the value, or raises OutOfRange with the key, the value and the range."""
 
 from collections.abc import Iterable
 from numbers import Real

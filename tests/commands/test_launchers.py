@@ -19,8 +19,7 @@ from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vxbench import config
-from vxbench import device
+from vxbench import config, device
 from vxbench.commands import reproduce
 from vxbench.commands import run as cli
 from vxbench.errors import UserError
