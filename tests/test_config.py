@@ -95,6 +95,12 @@ def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
     assert composed("+table=fep_1", "explainer=gradcam", "model=tsm").explainer.weights == "per_step"
 
 
+def test_an_override_leaves_no_trace_in_what_is_composed_next():
+    table = ["+table=fep_1", "explainer=ep3d", "profile=paper"]
+    compose([*table, "table.settings.step=null"])
+    assert compose(table).explainer.step == 13
+
+
 def test_profiles_choose_sizes_and_effort():
     mini, smoke, paper = (composed(f"profile={name}") for name in ("mini", "smoke", "paper"))
     assert mini.scale.name == smoke.scale.name == "mini"
