@@ -1,8 +1,6 @@
-"""Timings: python scripts/benchmark.py explainers | models | loading (each with --help)."""
-
-import sys
+"""Times explainers, networks and loading: python scripts/benchmark.py models"""
 
 from vxbench.commands.benchmark import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""Which checkpoints are there; fetch the others: python scripts/checkpoints.py download=true"""
-
-import sys
+"""Says which weights are there; fetches the others: python scripts/checkpoints.py download=true"""
 
 from vxbench.commands.checkpoints import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

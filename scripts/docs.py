@@ -1,9 +1,6 @@
-"""Writes docs/choices.md. See docs/choices.yaml."""
-
-import sys
-from pathlib import Path
+"""Writes docs/choices.md: python scripts/docs.py"""
 
 from vxbench.commands.docs import main
 
 if __name__ == "__main__":
-    sys.exit(main([str(Path(__file__).parents[1] / "docs/choices.yaml")]))
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""Make the mini data set: python scripts/make_mini.py --root data/mini"""
-
-import sys
+"""Generates the mini data: python scripts/make_mini.py --root data/mini"""
 
 from vxbench.commands.make_mini import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

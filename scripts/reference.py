@@ -1,6 +1,6 @@
-"""The results of a clean run copied to results/reference: python scripts/reference.py"""
+"""Copies the results of a clean run to results/reference: python scripts/reference.py"""
 
 from vxbench.commands.reference import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,6 +1,6 @@
-"""One page of every table, curve, map and value in a folder of results: python scripts/report.py [--results results]"""
+"""Writes one page of all tables, curves, maps and values: python scripts/report.py --results results"""
 
 from vxbench.commands.report import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

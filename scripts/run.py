@@ -1,6 +1,6 @@
-"""One cell, a sweep (-m) or a table (+table=fep_1). See README.md."""
+"""Runs one cell, a sweep (-m) or a table: python scripts/run.py +table=fep_1"""
 
 from vxbench.commands.run import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

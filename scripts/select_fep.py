@@ -1,6 +1,6 @@
-"""Chooses F-EP's r_l and r_h on training clips, for a model and a data set: python scripts/select_fep.py model=tsm"""
+"""Chooses F-EP's r_l and r_h on training clips: python scripts/select_fep.py model=tsm"""
 
 from vxbench.commands.select_fep import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from vxbench.errors import UserError
+from vxbench.errors import OutOfRange, UserError
 
 _lease: tuple[FileLock, int] | None = None  # held until this process ends, however it ends
 
@@ -23,11 +23,11 @@ def check_device(device: str) -> None:
     """Refuses a device that this machine does not have.
 
     Raises:
-        UserError: it is none, or this machine has no such GPU.
+        OutOfRange: it is none. UserError: this machine has no such GPU.
     """
     found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if not found:
-        raise UserError(f"device = {device} is not one of cpu, cuda, cuda:<number>")
+        raise OutOfRange(f"device = {device} is not one of cpu, cuda, cuda:<number>")
     if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
         usable = f"{torch.cuda.device_count()} usable GPUs" if torch.cuda.is_available() else "no usable GPU"
         raise UserError(f"device = {device} but this machine has {usable}; use device=cpu")

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Something the user can mend: a value, a name, a missing file. Shown as one line, no traceback."""
 
 
+class NotUnderstood(UserError):
+    """A command line with an option, a name or a value that there is not."""
+
+
 class OutOfRange(UserError, ValueError):
     """A hyperparameter outside its range; the message names the key, the value and the range."""
 

@@ -100,4 +100,5 @@ def test_wrong_words_are_one_line(words, capsys):
 
 def test_an_unknown_option_is_named(capsys):
     assert main([*ONLY, "--gaps"]) == 2
-    assert capsys.readouterr().err == "check_data: --gaps is not an option; --help lists them\n"
+    said = capsys.readouterr().err
+    assert said == "error: unrecognized arguments: --gaps; vxbench check-data --help says what there is\n"

@@ -10,7 +10,7 @@ import pytest
 from helpers.paths import ROOT
 from helpers.run_process import Runner
 
-from vxbench.commands.reference import figures
+from vxbench.config import options
 from vxbench.datasets.mini.generate import generate, is_complete
 from vxbench.datasets.mini.plan import Plan
 from vxbench.models.checkpoints import WEIGHTS
@@ -41,7 +41,7 @@ def test_all_tables_and_figures_ship_with_what_made_them():
         assert facts["unfinished_runs"] == 0, key
         assert set(facts["weights"]) <= shipped, key
         assert not any(commit.endswith("+") for commit in facts["commit"]), key  # of files as committed
-    assert {path.stem for path in (SHIPPED / "figures").iterdir()} == set(figures())
+    assert {path.stem for path in (SHIPPED / "figures").iterdir()} == set(options("figure"))
 
 
 @pytest.mark.parametrize("key", tables())

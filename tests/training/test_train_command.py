@@ -121,7 +121,7 @@ def test_an_interrupt_is_one_line(few_clips, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert said == "train: stopped; resume=true goes on\n"
+    assert said == "error: stopped; resume=true goes on\n"
     (folder,) = (path.parent.name for path in (tmp_path / "results").rglob(STATE))
     assert folder == "r2plus1d-ucf101_24-mini-mini-control_None-seed0"
 
@@ -139,20 +139,20 @@ def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "status", "message"),
     [
-        ("model=tsn", "model=tsn does not exist; did you mean 'tsm'?"),
-        ("recipe=stepp", "recipe"),
-        ("epoch=3", "Could not override 'epoch'"),
-        ("paths.data=/nowhere", "/nowhere"),
-        ("train_classes=[ClockwiseFromWes]", "no class 'ClockwiseFromWes'; did you mean ClockwiseFromWest, "),
-        ("export=README.md/weights.safetensors", "export = README.md/weights.safetensors cannot be written"),
-        ("export=/proc/no/weights.safetensors", "cannot be written"),
+        ("model=tsn", 2, "model=tsn does not exist; did you mean tsm"),
+        ("recipe=stepp", 2, "recipe"),
+        ("epoch=3", 2, "Could not override 'epoch'"),
+        ("paths.data=/nowhere", 1, "/nowhere"),
+        ("train_classes=[ClockwiseFromWes]", 1, "no class 'ClockwiseFromWes'; did you mean ClockwiseFromWest, "),
+        ("export=README.md/weights.safetensors", 1, "export = README.md/weights.safetensors cannot be written"),
+        ("export=/proc/no/weights.safetensors", 1, "cannot be written"),
     ],
 )
-def test_a_mistake_is_one_line(override, message, few_clips, tmp_path):
+def test_a_mistake_is_one_line(override, status, message, few_clips, tmp_path):
     done = run(tmp_path, few_clips, override)
-    assert done.returncode == 1
-    assert done.stderr.startswith("train: ")
+    assert done.returncode == status
+    assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,28 +1,36 @@
-"""`python scripts/benchmark.py explainers | models | loading`."""
+"""Times explainers, networks and the loading of clips."""
 
-import argparse
 import sys
+from importlib import import_module
 
-from hydra.errors import HydraException
+from vxbench.commands.common import Parser, parser, run_command, understanding
+from vxbench.errors import OutOfRange
 
-from vxbench.costs import explainers, loading, models
-from vxbench.errors import UserError, first_line
-
-PARTS = {"explainers": explainers, "models": models, "loading": loading}
+PARTS = {
+    "explainers": "Times the perturbation methods: seconds an iteration, and the share spent outside the network.",
+    "models": "Times every model at its paper's size: logits, and logits with the gradient to the clip.",
+    "loading": "Times the loading of clips: decoded and resized anew, and from the cache.",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when measured, 2 when the command is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parts = parser.add_subparsers(dest="part", required=True)
-    for name, part in PARTS.items():
-        about = part.__doc__.splitlines()[0]
-        formatter = argparse.ArgumentDefaultsHelpFormatter
-        part.add_options(parts.add_parser(name, help=about, description=about, formatter_class=formatter))
-    given = parser.parse_args(argv)
-    try:
-        PARTS[given.part].run(given)
-    except (UserError, HydraException) as error:
-        print(f"benchmark: {first_line(error)}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs `vxbench benchmark`; its exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    return run_command(lambda: _benchmark(words[:1], words[1:]))
+
+
+def _benchmark(words: list[str], options: list[str]) -> None:
+    part = _page().parse_args(words).part
+    module = import_module(f"vxbench.costs.{part}")
+    page = parser(f"benchmark {part}", PARTS[part], ("", f"--{'profile' if part == 'loading' else 'models'} ..."))
+    module.add_options(page)
+    given = page.parse_args(options)
+    with understanding(OutOfRange):
+        module.run(given)
+
+
+def _page() -> Parser:
+    about = "\n".join([*PARTS.values(), "`vxbench benchmark <part> --help` lists the options of a part."])
+    page = parser("benchmark", about, ("models --device cuda", "explainers --models tsm", "loading --workers 4"))
+    page.add_argument("part", choices=PARTS, help="what is timed")
+    return page

@@ -1,39 +1,57 @@
-"""`python scripts/check_data.py`: which clips of the data sets are there, can be decoded and are annotated."""
+"""Checks which clips of the data sets are there, can be decoded and are annotated."""
 
-import argparse
 import sys
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.config import build, compose, options
+from vxbench.commands.common import DONE, FAILED, Parser, add_overrides, is_override, parser, run_command, understanding
+from vxbench.config import build, check_choices, compose, options
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.datasets.subset import counted
-from vxbench.errors import ClipError, UserError, did_you_mean, first_line
+from vxbench.errors import ClipError, NotUnderstood, OutOfRange, UserError, did_you_mean
 from vxbench.runner.progress import Progress
 
 CHUNK = 64  # clips held in memory at a time
 SHOWN = 5  # clips named for each kind of problem
 NAMES = {"no_annotation": "unannotated"}
 
+ABOUT = """\
+Loads every clip of the data sets as a run would, and counts those that are missing, undecodable or unannotated, with
+the first few of each and where the missing is got."""
+EXAMPLES = ("", "--profile paper --root /data", "--only kinetics400 --tables --workers 8")
+
 Problems = dict[str, list[str]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0: every clip of every data set is sound; 1: something is missing or broken; 2: the command is wrong."""
-    given, words = _parser().parse_known_args(argv)
-    try:
-        names, overrides = _divided(given.only, words)
-        with DecodePool(given.workers, given.timeout) as pool:
-            sound = [check(name, pool, _overrides(given, overrides)) for name in names]
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"check_data: {first_line(error)}", file=sys.stderr)
-        return 2
-    return 0 if all(sound) else 1
+def main(argv: list[str] | None = None) -> int:
+    """Runs `vxbench check-data`; its exit status."""
+    return run_command(lambda: _check_all(_page().parse_intermixed_args(argv)))
+
+
+def _page() -> Parser:
+    page = parser("check-data", ABOUT, EXAMPLES)
+    page.add_argument("--profile", default="mini", choices=options("profile"), help="which data, at which size")
+    page.add_argument("--root", help="folder that holds ucf101/, epic55/, ...; by default the profile's")
+    page.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(options('dataset'))}; else all")
+    page.add_argument("--split", help="another split than the tables use")
+    page.add_argument("--tables", action="store_true", help="only the clips that the tables draw")
+    page.add_argument("--workers", type=int, default=2, help="decoding processes")
+    page.add_argument("--timeout", type=float, default=60, help="seconds after which a clip counts as hung")
+    add_overrides(page)
+    return page
+
+
+def _check_all(given: Namespace) -> int:
+    names = _names(given.only)
+    overrides = _overrides(given)
+    check_choices(overrides)
+    with understanding(OutOfRange), DecodePool(given.workers, given.timeout) as pool:
+        sound = [check(name, pool, overrides) for name in names]
+    return DONE if all(sound) else FAILED
 
 
 def check(name: str, pool: DecodePool, overrides: list[str]) -> bool:
@@ -103,43 +121,27 @@ def _report(name: str, dataset: VideoDataset, by_kind: Problems) -> None:
     sys.stdout.flush()
 
 
-def _divided(only: Sequence[str] | None, words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names of data sets, all if none was asked for, and overrides, which may follow the names."""
-    names = [word for word in only or options("dataset") if "=" not in word]
+def _names(only: Sequence[str] | None) -> list[str]:
+    """The data sets asked for, all if none was. Overrides may follow the names."""
+    known = options("dataset")
+    names = [word for word in only or known if not is_override(word)]
     for name in names:
-        if name not in options("dataset"):
-            raise UserError(f"--only {name} is not a data set{did_you_mean(name, options('dataset'))}")
+        if name not in known:
+            raise NotUnderstood(f"--only {name} is not a data set{did_you_mean(name, known)}")
     if not names:
-        raise UserError(f"--only names no data set; there are {', '.join(options('dataset'))}")
-    if unknown := [word for word in words if word.startswith("-")]:
-        raise UserError(f"{unknown[0]} is not an option; --help lists them")
-    return names, [*words, *(word for word in only or () if "=" in word)]
+        raise NotUnderstood(f"--only names no data set; there are {', '.join(known)}")
+    return names
 
 
-def _overrides(given: argparse.Namespace, overrides: list[str]) -> list[str]:
+def _overrides(given: Namespace) -> list[str]:
     """All clips of the split unless only those of the tables are asked for; a cache of decoded clips is not trusted."""
     root = [f"paths.data={_quoted(given.root)}"] if given.root else []
     split = [f"dataset.split={given.split}"] if given.split else []
     every = [] if given.tables else ["dataset.per_class=null"]
-    return [f"profile={given.profile}", "dataset.cache=null", *root, *split, *every, *overrides]
+    words = [*given.overrides, *filter(is_override, given.only or ())]
+    return [f"profile={given.profile}", "dataset.cache=null", *root, *split, *every, *words]
 
 
 def _quoted(text: str) -> str:
     """The text as it is, whatever Hydra's grammar makes of its characters."""
     return QuotedString(text, Quote.single).with_quotes()
-
-
-def _parser() -> argparse.ArgumentParser:
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(
-        description="Check that the clips of the data sets are there and can be read. Overrides of Hydra may follow.",
-        formatter_class=formatter,
-    )
-    parser.add_argument("--profile", default="mini", choices=options("profile"), help="which data, at which size")
-    parser.add_argument("--root", help="folder that holds ucf101/, epic55/, ...; by default the profile's")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(options('dataset'))}; else all")
-    parser.add_argument("--split", help="another split than the tables use")
-    parser.add_argument("--tables", action="store_true", help="only the clips that the tables draw")
-    parser.add_argument("--workers", type=int, default=2, help="decoding processes")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds after which a clip counts as hung")
-    return parser

@@ -1,12 +1,11 @@
-"""docs/choices.md: what the papers leave open, the default, the options and who follows which.
+"""Writes docs/choices.md: what the papers leave open, the default, the options and who follows which.
 
-Three sources that must agree: docs/choices.yaml says who does what, conf/ holds the defaults, and the code says which
+Three sources must agree: docs/choices.yaml says who does what, conf/ holds the defaults, and the code says which
 values it accepts.
 """
 
 import copy
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,13 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.commands.common import DONE, FAILED, parser, refuse, run_command
 from vxbench.config import build, compose
 from vxbench.errors import UserError
 
+FILE = Path(__file__).parents[2] / "docs" / "choices.yaml"
+ABOUT = """\
+Writes docs/choices.md from docs/choices.yaml, conf/ and the code, and refuses to where these disagree."""
 BOGUS = "no-such-option"
 HEAD = """# Open choices
 
@@ -115,16 +118,22 @@ def sources(path: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Writes docs/choices.md beside the YAML file given."""
-    [path] = map(Path, sys.argv[1:] if argv is None else argv)
-    choices = read(path)
-    wrong = [line for choice in choices for line in problems(choice)]
+    """Runs `vxbench docs`; its exit status."""
+    page = parser("docs", ABOUT, ("",))
+    return run_command(lambda: _write() if page.parse_args(argv) else None)
+
+
+def _write() -> int:
+    if not FILE.is_file():
+        raise UserError(f"{FILE} does not exist: this command writes the documents of a checkout")
+    choices = read(FILE)
+    for line in (wrong := [line for choice in choices for line in problems(choice)]):
+        refuse(line)
     if wrong:
-        print("\n".join(wrong), file=sys.stderr)
-        return 1
-    path.with_suffix(".md").write_text(markdown(choices, sources(path)), encoding="utf-8")
-    print(f"wrote {path.with_suffix('.md')}: {len(choices)} choices")
-    return 0
+        return FAILED
+    FILE.with_suffix(".md").write_text(markdown(choices, sources(FILE)), encoding="utf-8")
+    print(f"wrote {FILE.with_suffix('.md')}: {len(choices)} choices")
+    return DONE
 
 
 @cache

@@ -1,55 +1,50 @@
-"""TODO."""
-
-import sys
+"""Explains a video of the user's own."""
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
+from vxbench.commands.common import Parser, add_overrides, parser, run_command
 from vxbench.config import check_choices, compose, options
-from vxbench.errors import ClipError, NotApplicable, UserError, first_line
-from vxbench.own_video.explain import run, warn
+from vxbench.errors import NotUnderstood
 
-USAGE = (
-    "python scripts/explain.py video=my.mp4 [model=tsm] [explainer=fep] [key=value ...], keys as in conf/explain.yaml"
+ABOUT = """\
+Explains what a network sees in a video of your own: writes to results/explained/ the map, the map over the video, and
+the clip that it keeps and deletes. The keys of its own are video, start, length, fps, target and top."""
+EXAMPLES = (
+    "video=my.mp4",
+    "video=my.mp4 model=tsm explainer=gradcam target=ClockwiseFromEast",
+    "video=long.mkv start=62.5 length=4 explainer=aosa",
 )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0: done; 1: it cannot be explained, one line says why; 2: the command could not be understood."""
-    words = sys.argv[1:] if argv is None else argv
-    if {"-h", "--help"} & set(words):
-        print(USAGE)
-        return 0
-    try:
-        config, choices = composed(words)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        return _refused(error, 2)
-    try:
-        run(config, choices)
-    except (UserError, ClipError, NotApplicable, OSError, HydraException, OmegaConfBaseException) as error:
-        return _refused(error, 1)
-    except KeyboardInterrupt:
-        return _refused("stopped", 1)
-    return 0
+    """Runs `vxbench explain`; its exit status."""
+    return run_command(lambda: _explain(_page().parse_intermixed_args(argv).overrides))
 
 
-def _refused(why: Exception | str, status: int) -> int:
-    warn(why if isinstance(why, str) else first_line(why))
-    return status
+def _page() -> Parser:
+    page = parser("explain", ABOUT, EXAMPLES)
+    add_overrides(page, "explain")
+    return page
+
+
+def _explain(words: list[str]) -> None:
+    config, choices = composed(words)
+    from vxbench.own_video.explain import run
+
+    run(config, choices)
 
 
 def composed(words: list[str]) -> tuple[DictConfig, dict[str, str]]:
     """The config, and the group options chosen. Without `dataset=` the model is one of the classes it has weights for.
 
     Raises:
-        UserError: no video, or an option that does not exist. HydraException: other words that make no config.
+        NotUnderstood: no video, or an option that does not exist. HydraException: other words that make no config.
     """
     words = [_quoted(word) for word in words]
     check_choices(words)
     if not any(word.startswith("video=") for word in words):
-        raise UserError(f"no video; {USAGE}")
+        raise NotUnderstood("no video; vxbench explain video=my.mp4")
     config = _compose(words)
     known = [labels for labels in config.weights if labels in options("dataset")]
     given = any(word.startswith("dataset=") for word in words)

@@ -1,38 +1,42 @@
-"""`python scripts/make_mini.py`: makes the mini data and says what it made."""
+"""Generates the mini data and says what was made."""
 
-import argparse
 import json
-import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
+from vxbench.commands.common import Parser, parser, run_command, understanding
 from vxbench.datasets.mini.generate import MANIFEST, generate
 from vxbench.datasets.mini.plan import DATA_SETS
-from vxbench.errors import UserError
+from vxbench.errors import OutOfRange
 
-
-def parser() -> argparse.ArgumentParser:
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description="Generate the mini data.", formatter_class=formatter)
-    parser.add_argument("--root", type=Path, default=Path("data/mini"), help="folder to make")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything drawn by lot")
-    parser.add_argument("--train-per-class", type=int, default=60, help="training clips of each class (verb, noun)")
-    parser.add_argument("--test-per-class", type=int, default=10, help="test clips of each class (verb, noun)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", default=DATA_SETS, help="data sets to make")
-    parser.add_argument("--processes", type=int, default=2, help="processes that render and encode")
-    return parser
+ABOUT = """\
+Generates the mini data: small videos with exact annotation, in the layouts and formats of the real data sets. The same
+options give the same files; where these are complete, nothing is done."""
+EXAMPLES = ("", "--root /tmp/mini --only ucf101 --train-per-class 2 --test-per-class 1")
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = vars(parser().parse_args(argv))
+    """Runs `vxbench make-mini`; its exit status."""
+    return run_command(lambda: _make(_page().parse_args(argv)))
+
+
+def _page() -> Parser:
+    page = parser("make-mini", ABOUT, EXAMPLES)
+    page.add_argument("--root", type=Path, default=Path("data/mini"), help="folder to make")
+    page.add_argument("--seed", type=int, default=0, help="seed of everything drawn by lot")
+    page.add_argument("--train-per-class", type=int, default=60, help="training clips of each class (verb, noun)")
+    page.add_argument("--test-per-class", type=int, default=10, help="test clips of each class (verb, noun)")
+    page.add_argument("--only", nargs="+", metavar="NAME", default=DATA_SETS, help="data sets to make")
+    page.add_argument("--processes", type=int, default=2, help="processes that render and encode")
+    return page
+
+
+def _make(given: Namespace) -> None:
     began = time.perf_counter()
-    try:
-        made = generate(**options)
-    except (UserError, OSError) as error:
-        print(f"make_mini: {error}", file=sys.stderr)
-        return 2
-    _report(options["root"], made, time.perf_counter() - began)
-    return 0
+    with understanding(OutOfRange):
+        made = generate(**vars(given))
+    _report(given.root, made, time.perf_counter() - began)
 
 
 def _report(root: Path, made: bool, seconds: float) -> None:

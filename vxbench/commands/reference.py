@@ -1,90 +1,29 @@
-"""`python scripts/reference.py`: what a clean run made, copied to results/reference/<profile> with its provenance."""
+"""Copies what a clean run made to results/reference/<profile>, with where it comes from."""
 
-import argparse
-import json
-import shutil
-import sys
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
-from vxbench.errors import UserError
-from vxbench.runner.store import NOT_APPLICABLE
-from vxbench.tables.make import write_index
-from vxbench.tables.published import tables
-from vxbench.tables.record import FOLDER, TableRun, read_records
+from vxbench.commands.common import Parser, parser, run_command
+from vxbench.config import options
 
-TABLES = ("{name}.md", "{name}.csv", "{name}_pairs.csv")
-FROM_RUN = ("commit", "versions", "hardware", "weights", "data")
+ABOUT = """\
+Copies all tables and figures of a profile to results/reference/<profile>, with provenance.json: when each table was
+made, by which code, of which cells."""
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Entry point. Exit status 2 if a table or figure is missing."""
-    given = _parser().parse_args(argv)
-    try:
-        print("\n".join(f"wrote {path}" for path in collect(Path(given.results), given.profile)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+def main(argv: list[str] | None = None) -> int:
+    """Runs `vxbench reference`; its exit status."""
+    return run_command(lambda: _reference(_page().parse_args(argv)))
 
 
-def collect(results: Path, profile: str) -> list[Path]:
-    """Copies all tables and the papers' figures of a profile, and writes their index and provenance.json.
-
-    Tables of another protocol or with selected r_l and r_h stay out.
-
-    Raises:
-        UserError: a table or a figure has not been made; the message names all that lack.
-    """
-    records = [r for r in read_records(results) if r.profile.name == profile and r.name == r.key]
-    wanted = [results / "figures" / f"{key}.png" for key in figures()]
-    lacking = [key for key in tables() if key not in {record.key for record in records}]
-    lacking += [path.stem for path in wanted if not path.exists()]
-    if lacking:
-        raise UserError(f"{results} lacks {', '.join(lacking)}; make reproduce-all sweep-fep figures makes them")
-    target = results / "reference" / profile
-    names = {pattern.format(name=record.name) for record in records for pattern in TABLES}
-    sources = [results / FOLDER / name for name in sorted(names)]
-    copied = [_copy(path, target / path.parent.name) for path in (*sources, *wanted) if path.exists()]
-    note = target / "provenance.json"
-    note.write_text(json.dumps({record.key: provenance_of(record) for record in records}, indent=1) + "\n")
-    return [*copied, write_index(target / FOLDER, records), note]
+def _page() -> Parser:
+    page = parser("reference", ABOUT, ("", "--results results/paper --profile paper"))
+    page.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    page.add_argument("--profile", default="mini", choices=options("profile"), help="whose tables are taken")
+    return page
 
 
-def figures() -> list[str]:
-    """Keys of the papers' figures, as conf/figure names them."""
-    from vxbench.config import options
+def _reference(given: Namespace) -> None:
+    from vxbench.tables.reference import collect
 
-    return options("figure")
-
-
-def provenance_of(record: TableRun) -> dict[str, Any]:
-    """When a table was made, of which cells, by which code and on what.
-
-    seconds_of_finished_runs: summed over the runs of its cells, side by side or not, also where another table has the
-    cell too. unfinished_runs: those that were cut off, whose time is not known. Runs of methods that do not apply to
-    the network, which end before the first clip, are neither, and give no other fact.
-    """
-    stores = [record.store(outcome) for outcome in record.outcomes if outcome.cell]
-    stores = [store for store in stores if not store.read_note(NOT_APPLICABLE)]
-    runs = [run for store in stores for run in json.loads(store.read_note("provenance.json") or "[]")]
-    facts = {name: _distinct(run[name] for run in runs) for name in FROM_RUN}
-    cells = sorted(outcome.cell for outcome in record.outcomes if outcome.cell)
-    seconds = [run["seconds"] for run in runs if run["seconds"] is not None]
-    time = {"seconds_of_finished_runs": round(sum(seconds), 1), "unfinished_runs": len(runs) - len(seconds)}
-    return {"made": record.made, **time, **facts, "cells": cells}
-
-
-def _distinct(values) -> list[Any]:
-    return list({json.dumps(value, sort_keys=True): value for value in values}.values())
-
-
-def _copy(source: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copyfile(source, folder / source.name))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", default="results", help="folder of the results")
-    parser.add_argument("--profile", default="mini", help="whose tables are taken")
-    return parser
+    print("\n".join(f"wrote {path}" for path in collect(given.results, given.profile)))

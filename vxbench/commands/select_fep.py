@@ -1,23 +1,30 @@
-"""TODO."""
+"""Chooses F-EP's r_l and r_h for a network and a data set, on clips that no table is made of."""
 
-import sys
-
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
+from vxbench.commands.common import KEPT, hydra_parser, hydra_words, is_override, run_command, understanding
+from vxbench.commands.run import run
 from vxbench.config import check_choices
-from vxbench.errors import UserError, first_line
-from vxbench.sweeps.selection import SWEEP, check
+from vxbench.errors import OutOfRange
+
+ABOUT = """\
+Explains training clips with F-EP under every pair of r_l and r_h, and writes the best pair for each network and data
+set to results/selected/fep.yaml, which `vxbench reproduce --bands` gives to the tables. This is
+`vxbench run +sweep=fep_select`, refused at once where no choice could be made."""
+EXAMPLES = (
+    "model=tsm",
+    "model=r2plus1d,tsm dataset=ucf101_24 hydra/launcher=joblib",
+    "explainer.r_l=0.3,0.5 explainer.r_h=0.0,0.1 select.criterion=dc",
+)
 
 
-def main() -> None:
-    """Entry point: the multirun of conf/sweep/fep_select.yaml, whose end chooses. Exit status as of scripts/run.py."""
-    from vxbench.commands import run as cli
+def main(argv: list[str] | None = None) -> int:
+    """Runs `vxbench select-fep`; its exit status."""
+    return run_command(lambda: _select(hydra_words(hydra_parser("select-fep", ABOUT, EXAMPLES, "run"), argv)), KEPT)
 
-    try:
-        check_choices(sys.argv[1:])
-        check(sys.argv[1:])
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {first_line(error)}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(cli.run([SWEEP, *sys.argv[1:]]))
+
+def _select(words: list[str]) -> int:
+    from vxbench.sweeps.selection import SWEEP, check
+
+    check_choices(words)
+    with understanding(OutOfRange):
+        check([word for word in words if is_override(word)])
+    return run([SWEEP, *words])

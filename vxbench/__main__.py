@@ -1,0 +1,6 @@
+"""Runs `vxbench` as `python -m vxbench`."""
+
+from vxbench.commands import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""Runs a command: its page of help, its exit status, and one line on stderr for whatever is wrong."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError
+
+DONE, FAILED, NOT_UNDERSTOOD = 0, 1, 2
+STATUSES = f"""\
+exit status:
+  {DONE}  done
+  {FAILED}  understood, but something failed or is missing
+  {NOT_UNDERSTOOD}  the command line was not understood"""
+KEPT = "what was computed is kept, run again for the rest"
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's parser, which raises NotUnderstood where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise NotUnderstood(f"{message}; {self.prog} --help says what there is")
+
+
+class _Page(argparse.HelpFormatter):
+    """Keeps the lines of the examples, and adds to an option its default where that says something."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = action.default
+        if not action.option_strings or default is None or default is False or default == argparse.SUPPRESS:
+            return action.help
+        return f"{action.help} (default: {' '.join(default) if isinstance(default, (tuple, list)) else default})"
+
+
+def parser(name: str, about: str, examples: Sequence[str]) -> Parser:
+    """The parser of `vxbench <name>`, whose page says what it does and ends with examples and the exit statuses.
+
+    examples: the words that follow `vxbench <name>`.
+    """
+    shown = "\n".join(f"  vxbench {name} {words}".rstrip() for words in examples)
+    return Parser(
+        prog=f"vxbench {name}", description=about, epilog=f"examples:\n{shown}\n\n{STATUSES}", formatter_class=_Page
+    )
+
+
+def add_overrides(page: Parser, config: str = "run") -> None:
+    """Lets key=value words set keys of conf/<config>.yaml; they become `overrides`."""
+    where = f"sets a key of conf/{config}.yaml, or picks an option of a group: a file of conf/<group>/"
+    keys = f"`vxbench {config} --cfg job` prints all keys" if config != "explain" else "docs/explain.md has more"
+    page.add_argument("overrides", nargs="*", type=override, metavar="key=value", help=f"{where}; {keys}")
+
+
+def override(word: str) -> str:
+    """The word if it may be an override of Hydra; argparse's error otherwise."""
+    if not is_override(word):
+        raise argparse.ArgumentTypeError(f"{word} is not key=value")
+    return word
+
+
+def is_override(word: str) -> bool:
+    """Whether a word sets a key or, with ~, takes one away."""
+    return "=" in word or word.startswith("~")
+
+
+def hydra_parser(name: str, about: str, examples: Sequence[str], config: str) -> Parser:
+    """The parser of a command that Hydra runs on conf/<config>.yaml, with Hydra's options."""
+    page = parser(name, about, examples)
+    add_overrides(page, config)
+    mode, hidden = page.add_mutually_exclusive_group(), {"help": argparse.SUPPRESS}
+    mode.add_argument("-m", "--multirun", action="store_true", help="run every combination of values given with commas")
+    mode.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config in place of running it")
+    mode.add_argument("-i", "--info", nargs="?", const="all", metavar="WHAT", help="print what Hydra composes it from")
+    mode.add_argument("-r", "--run", action="store_true", **hidden)
+    mode.add_argument("-sc", "--shell-completion", action="store_true", **hidden)
+    page.add_argument("-p", "--package", metavar="KEY", help="with --cfg: this node alone")
+    page.add_argument("--resolve", action="store_true", help="with --cfg: interpolations resolved")
+    page.add_argument("-cd", "--config-dir", metavar="FOLDER", help="a further folder of configs, of your own")
+    page.add_argument("-cn", "--config-name", **hidden)
+    page.add_argument("-cp", "--config-path", **hidden)
+    page.add_argument("--experimental-rerun", **hidden)
+    page.add_argument("--hydra-help", action="store_true", help="Hydra's own page of help")
+    return page
+
+
+def hydra_words(page: Parser, argv: Sequence[str] | None) -> list[str]:
+    """The words of a command line, once its page has found each to be understood: overrides, then Hydra's options."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    given = page.parse_intermixed_args(words)
+    if given.resolve and not given.cfg:
+        page.error("--resolve goes with --cfg alone")
+    return [*given.overrides, *(word for word in words if word not in given.overrides)]
+
+
+def run_hydra(task: Callable, config: str, words: Sequence[str]) -> None:
+    """Has Hydra run a task, a function of a module, on conf/<config>.yaml under these words.
+
+    Raises:
+        HydraException, OmegaConfBaseException, NotUnderstood: words that fit nothing. Whatever a launcher raises.
+    """
+    import hydra
+
+    from vxbench.config import check_choices, conf_dir
+
+    check_choices(words)
+    with _command_line(words):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(task)()
+
+
+@contextmanager
+def _command_line(words: Sequence[str]) -> Iterator[None]:
+    """Gives Hydra the words, and has it raise errors, where it would print several lines."""
+    before, asked = sys.argv, show_traceback()
+    sys.argv = [sys.argv[0], *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if not asked:
+            del os.environ["HYDRA_FULL_ERROR"]
+
+
+def show_traceback() -> bool:
+    """Whether the user asked, by HYDRA_FULL_ERROR, for the traceback of an error instead of its line."""
+    return "HYDRA_FULL_ERROR" in os.environ
+
+
+@contextmanager
+def understanding(mistake: type[UserError] = UserError) -> Iterator[None]:
+    """Makes a mistake that is raised in its block, where the command line is read, a NotUnderstood."""
+    try:
+        yield
+    except mistake as error:
+        raise NotUnderstood(str(error)) from error
+
+
+def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
+    """The exit status of a command, DONE where its action returns none; a mistake is one line on stderr.
+
+    stopped: what to tell the user who stops it.
+    """
+    try:
+        return action() or DONE
+    except SystemExit as ended:  # a page of help was printed
+        return int(ended.code or DONE)
+    except KeyboardInterrupt:
+        return refuse(f"stopped; {stopped}" if stopped else "stopped")
+    except Exception as error:
+        status = _status_of(error)
+        if status is None or show_traceback():
+            raise
+        return refuse(one_line(error), status)
+
+
+def _status_of(error: Exception) -> int | None:
+    """None for an error that vxbench does not raise on purpose."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, (NotUnderstood, HydraException, OmegaConfBaseException)):
+        return NOT_UNDERSTOOD
+    return FAILED if isinstance(error, (UserError, ClipError, NotApplicable, OSError)) else None
+
+
+def refuse(why: str, status: int = FAILED) -> int:
+    """Says in one line what is wrong, and returns the exit status."""
+    print(f"error: {why}", file=sys.stderr, flush=True)
+    return status
+
+
+def one_line(error: Exception, last: bool = False) -> str:
+    """The first two lines of an error's message: Hydra says what to do in its second.
+
+    last: the last line too, which says what stopped a job whose output the message quotes.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join([*lines[:2], *(lines[2:][-1:] if last else [])]) or type(error).__name__
