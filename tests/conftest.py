@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import av
 import pandas as pd
 import pytest
+from filelock import FileLock
 from helpers.paths import CONF, ROOT, SHARED
 from helpers.run_process import Runner
 from helpers.videos import SIZE, frame_number, numbered
@@ -20,13 +21,44 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def mini_data(tmp_path_factory) -> Path:
-    """A mini data set of two test clips a class (about 2 s)."""
+def made_once(tmp_path_factory):
+    """made_once(name, **plan): a folder with the mini data of this plan, made by the first process that asks for it."""
     from vxbench.datasets.mini.generate import generate
 
-    root = tmp_path_factory.mktemp("runner") / "mini"
-    generate(root, train_per_class=1, test_per_class=2, only=("ucf101",))
-    return root
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+    def make(name: str, **plan) -> Path:
+        folder = shared / name
+        with FileLock(f"{folder}.lock"):
+            generate(folder, **plan)  # which does nothing where these are complete
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mini_data(made_once) -> Path:
+    """Mini UCF101 of two test clips a class."""
+    return made_once("two_tests", train_per_class=1, test_per_class=2, only=("ucf101",))
+
+
+@pytest.fixture(scope="session")
+def mini_root(made_once) -> Path:
+    """Mini UCF101 of two training clips and one test clip a class, made in one process."""
+    return made_once("two_trainings", train_per_class=2, test_per_class=1, only=("ucf101",), processes=1)
+
+
+@pytest.fixture(scope="session")
+def mini_test_split(made_once) -> Path:
+    """Mini UCF101 with all its test clips: those of `make mini` if they are there.
+
+    A clip does not depend on how many others are made, so one training clip is enough.
+    """
+    from vxbench.datasets.mini.generate import Plan, is_complete
+
+    here = ROOT / "data" / "mini"
+    return here if is_complete(here, Plan()) else made_once("all_tests", train_per_class=1, only=("ucf101",))
 
 
 @pytest.fixture
@@ -52,34 +84,8 @@ def conf_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mini_test_split(tmp_path_factory) -> Path:
-    """A folder with the mini test split of UCF101: the user's own if it is there, else made anew (about 10 s).
-
-    A clip does not depend on how many others are made, so few training clips are.
-    """
-    from vxbench.datasets.mini.generate import Plan, generate, is_complete
-
-    here = ROOT / "data" / "mini"
-    if is_complete(here, Plan()):
-        return here
-    made = tmp_path_factory.mktemp("mini") / "data"
-    generate(made, train_per_class=1, only=("ucf101",))
-    return made
-
-
-@pytest.fixture(scope="session")
-def mini_root(tmp_path_factory):
-    """A mini data set of two training and one test clip a class."""
-    from vxbench.datasets.mini.generate import generate
-
-    root = tmp_path_factory.mktemp("data") / "mini"
-    generate(root, train_per_class=2, test_per_class=1, processes=1)
-    return root
-
-
-@pytest.fixture(scope="session")
 def real_clips():
-    """The folder `clips` of real videos, which is not part of the project: $VXBENCH_SHARED/clips or ../shared/clips."""
+    """Folder of real videos, which are not part of the project: $VXBENCH_SHARED/clips or ../shared/clips."""
     if not (SHARED / "clips").is_dir():
         pytest.skip(f"no real clips in {SHARED}")
     return SHARED / "clips"

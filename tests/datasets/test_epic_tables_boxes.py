@@ -28,17 +28,18 @@ NO_TRACK = ["", "[(1, 2, 3, 4)]", "{'1': (1, 2, 3, 4)}", "{1.5: (1, 2, 3, 4)}", 
 
 
 @pytest.mark.parametrize(
-    ("parse", "cell"),
-    [(parse_boxes, "(1, 2, 3, 4)")]
-    + [(parse_boxes, cell) for cell in NO_BOXES]
-    + [(parse_track, f"{{1: {cell}}}") for cell in NO_BOXES]
-    + [(parse_track, cell) for cell in NO_TRACK],
+    ("parse", "cells"),
+    [
+        (parse_boxes, ["(1, 2, 3, 4)", *NO_BOXES]),
+        (parse_track, [f"{{1: {cell}}}" for cell in NO_BOXES] + NO_TRACK),
+    ],
 )
-def test_anything_else_is_one_line_that_names_the_place(parse, cell):
-    with pytest.raises(UserError, match="file, line 7") as caught:
-        parse(cell, "file, line 7")
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 200
+def test_anything_else_is_one_line_that_names_the_place(parse, cells):
+    for cell in cells:
+        with pytest.raises(UserError, match="file, line 7") as caught:
+            parse(cell, "file, line 7")
+        assert "\n" not in str(caught.value), cell
+        assert len(str(caught.value)) < 200, cell
 
 
 def test_text_that_would_run_code_runs_nothing(tmp_path):

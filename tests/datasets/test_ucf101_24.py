@@ -192,7 +192,7 @@ def test_official_lists_with_extension_and_label_are_read(mini_root, split):
 def test_all_that_is_missing_is_named_in_one_error(tmp_path):
     with pytest.raises(UserError) as caught:
         opened(tmp_path / "nothing")
-    for part in ("ucf101/videos", str(ANNOTATION), str(TEST_LIST), "corrected-UCF101-Annots", "vxbench-make-mini"):
+    for part in ("ucf101/videos", str(ANNOTATION), str(TEST_LIST), "corrected-UCF101-Annots", "vxbench make-mini"):
         assert part in str(caught.value)
 
 
