@@ -30,7 +30,7 @@ export VXBENCH_CHECKPOINTS := $(CKPT_ROOT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install mini test lint format smoke reproduce-all plan-all sweep-fep select-fep figures report reference train-mini check-data docs benchmark clean
+.PHONY: help install mini test test-quick lint format smoke reproduce-all plan-all sweep-fep select-fep figures report reference train-mini check-data docs benchmark clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z0-9_%.-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,14 @@ $(MINI): $(READY) $(wildcard vxbench/datasets/mini/*.py)
 	$(BIN)/python scripts/make_mini.py --root data/mini
 	@touch $@
 
-test: $(READY) ## run the tests, a process a core
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(ARGS)
+# Scopes as conftest.py orders them: the slow ones first.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder
+
+test: $(MINI) ## run the tests, a process a core
+	$(PYTEST) $(ARGS)
+
+test-quick: $(READY) ## the same without those marked slow
+	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(READY) ## check style
 	$(BIN)/ruff check .

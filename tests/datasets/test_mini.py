@@ -18,6 +18,8 @@ from vxbench.datasets.mini.writing import write_jpegs
 from vxbench.datasets.ucf101_24 import UCF101_24, load_annotation
 from vxbench.errors import OutOfRange, UserError
 
+pytestmark = pytest.mark.slow
+
 FEW = {"train_per_class": 2, "test_per_class": 1, "only": ("ucf101",)}
 PLAN = Plan(**FEW)
 

@@ -13,12 +13,14 @@ from scipy.stats import ks_2samp
 
 from vxbench.datasets.decode import read_frames
 from vxbench.datasets.epic_tables import RATE, Clock, ObjectTable, read_actions, read_videos
-from vxbench.datasets.mini import actors as appearance
+from vxbench.datasets.mini import actors
 from vxbench.datasets.mini.actors import unpacked
 from vxbench.datasets.mini.epic import NOUNS, SHORTEST, VERBS, Epic, Job, digest_of, labelled, noun_sprite
 from vxbench.datasets.mini.exact import stream
 from vxbench.datasets.mini.generate import generate
 from vxbench.datasets.mini.plan import Plan
+
+pytestmark = pytest.mark.slow
 
 JOBS = Epic().jobs(Plan(train_per_class=1, test_per_class=1))
 ACTIONS = (("lemon", "push"), ("plate", "reach"), ("radish", "lower"), ("carrot", "pull"))
@@ -37,7 +39,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def plain(monkeypatch):
     """Backgrounds are black: they take most of the time of a scene."""
-    monkeypatch.setattr(appearance, "background", lambda random: np.zeros(appearance.TEXTURE, dtype=np.uint32))
+    monkeypatch.setattr(actors, "background", lambda random: np.zeros(actors.TEXTURE, dtype=np.uint32))
 
 
 def rows(folder, name):
@@ -145,7 +147,7 @@ def pixels(sprite):
 
 def test_a_distractor_is_bluer_than_red_everywhere_and_no_noun_is_anywhere():
     for i in range(30):
-        red, _, blue = pixels(appearance.distractor(stream(0, i)))
+        red, _, blue = pixels(actors.distractor(stream(0, i)))
         assert (blue > red + 20).all()
         for noun in NOUNS:
             red, _, blue = pixels(noun_sprite(stream(0, i), noun, 15 + i % 6))

@@ -10,9 +10,11 @@ from vxbench.datasets.mini import kinetics as kinetics_scene
 from vxbench.datasets.mini.actors import STROKES, unpacked
 from vxbench.datasets.mini.exact import stream
 from vxbench.datasets.mini.generate import generate
-from vxbench.datasets.mini.kinetics import CLASSES, FORMATS, RATES, SIZES, Item, Kinetics, scene
+from vxbench.datasets.mini.kinetics import CLASSES, FORMATS, RATES, SIZES, Job, Kinetics, scene
 from vxbench.datasets.mini.plan import Plan
 from vxbench.datasets.mini.writing import digest_of
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("kinetics400", "kinetics700")
 
@@ -35,7 +37,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def plain(monkeypatch):
     """Backgrounds are black: they take most of the time of a scene."""
-    black = np.full(kinetics_scene.appearance.TEXTURE, kinetics_scene.BLACK)
+    black = np.full(kinetics_scene.actors.TEXTURE, kinetics_scene.BLACK)
     monkeypatch.setattr(kinetics_scene, "_background", lambda *_: black)
 
 
@@ -110,7 +112,7 @@ def test_a_place_has_one_background_whatever_the_class():
 
 
 def test_videos_are_h264_with_b_frames_and_near_what_was_drawn(made):
-    item = Item(0, "kinetics700", "spinning clockwise", "val", 1)
+    item = Job(0, "kinetics700", "spinning clockwise", "val", 1)
     drawn = scene(0, item.data_set, item.label, item.split, item.number)
     with av.open(str(made / item.path)) as file:
         stream = file.streams.video[0]
@@ -123,7 +125,7 @@ def test_videos_are_h264_with_b_frames_and_near_what_was_drawn(made):
 
 
 def test_all_shapes_and_rates_occur_and_bars_are_black(monkeypatch):
-    white = np.full(kinetics_scene.appearance.TEXTURE, 2**32 - 1, dtype=np.uint32)
+    white = np.full(kinetics_scene.actors.TEXTURE, 2**32 - 1, dtype=np.uint32)
     monkeypatch.setattr(kinetics_scene, "_background", lambda *_: white)
     drawn = [scene(0, "kinetics400", "bobbing", "train", i) for i in range(60)]
     assert {(one.size, one.picture[2:]) for one in drawn} == set(FORMATS)

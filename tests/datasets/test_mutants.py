@@ -10,6 +10,8 @@ from vxbench.datasets.base import Clip
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import ClipError
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 30  # seconds; a sound clip of this size takes 10 ms
 COUNT = 24
 SOURCE = noise(COUNT, (80, 80))

@@ -15,6 +15,8 @@ from vxbench.datasets.pool import DecodePool
 from vxbench.datasets.ucf101_24 import UCF101_24
 from vxbench.errors import ClipError, OutOfRange, UserError
 
+pytestmark = pytest.mark.slow
+
 HERE = ROOT / "tests"
 PATIENCE = 30  # seconds until a clip counts as hung where none should
 

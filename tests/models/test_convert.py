@@ -18,6 +18,8 @@ from vxbench.errors import UserError
 from vxbench.models import load_checkpoint
 from vxbench.models.loading import FORMATS, converted
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 7
 SOURCES = {
     "torchvision r2plus1d_18": ("torchvision", lambda: r2plus1d_18(CLASSES), "r2plus1d", {}),
@@ -51,8 +53,7 @@ SOURCES = {
 
 def ours(model, overrides=None):
     """The paper-sized model of the configuration, of CLASSES classes."""
-    choices = [f"+model={model}", f"+model/size@model=paper/{model}", "model.checkpoint=null"]
-    config = composed(*choices, f"model.num_classes={CLASSES}")
+    config = composed("profile=paper", f"model={model}", "model.checkpoint=null", f"model.num_classes={CLASSES}")
     for part, values in (overrides or {}).items():
         config.model.overrides[part].update(values)
     return instantiate(config.model)

@@ -6,7 +6,7 @@ from helpers.pages import NAN, SIZE, cell, page_table, report, rows
 
 from vxbench.page import PageTable, Report, write_report
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")]
 
 OWNED = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 CLIPS = (f"clip a {OWNED}", f"clip b {OWNED}")

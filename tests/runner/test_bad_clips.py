@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TABLE = (
     "+table=fep_1",
     "dataset.per_class=1",

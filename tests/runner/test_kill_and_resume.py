@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from helpers.run_process import Runner
 
+pytestmark = pytest.mark.slow
+
 # Slow enough to be killed halfway: eight batches of two clips.
 CELL = ("model=tsm", "explainer=step", "explainer.iterations=8", "explainer.core_start=3", "runner.batch_size=2")
 CELL = (*CELL, "dataset.per_class=2", "target=predicted")

@@ -10,6 +10,8 @@ from helpers.run_process import Runner
 from vxbench.runner.outcome import Outcome, join_shards
 from vxbench.runner.store import Store
 
+pytestmark = pytest.mark.slow
+
 # One clip at a time: a batch of other clips would change the last bits of a convolution.
 CELL = ("explainer=gradcam", "dataset.per_class=1", "runner.batch_size=1", "runner.pictures=2")
 

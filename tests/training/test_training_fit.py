@@ -22,6 +22,8 @@ from vxbench.training.fit import Fit, _batches, cross_entropy, fit, sound_kernel
 from vxbench.training.outcome import accuracy
 from vxbench.training.resume import STATE
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE, CLASSES = 4, 8, 6
 REFS = [ClipRef(f"clip{i}", "nowhere", i % CLASSES) for i in range(24)]
 SAMPLER = Sampler("centre", FRAMES)

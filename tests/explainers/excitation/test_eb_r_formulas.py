@@ -14,7 +14,6 @@ from torch.nn.functional import interpolate
 
 from vxbench.explainers.excitation import class_mass, down_in_time, unroll
 
-
 # Each setting on two of the six networks.
 SETTINGS = 2 * list(product([False, True], ["last", "all"], [True, False]))
 

@@ -18,6 +18,8 @@ from scipy.stats import spearmanr
 from vxbench.explainers.perturbation import EP3D, STEP, EP3DEvenly
 from vxbench.explainers.perturbation.mask import MaskGenerator
 
+pytestmark = pytest.mark.slow
+
 METHODS = {"ep3d": EP3D, "ep2d": EP3DEvenly, "step": STEP}
 RELEASED = {"step": 7, "sigma": 11}
 VARIANTS = ["preserve_blur", "preserve_fade", "delete_blur", "delete_fade", "dual_blur"]
