@@ -1,3 +1,3 @@
-"""vxbench: the reference benchmark for explaining video classifiers."""
+"""Reference benchmark for explaining video classifiers."""
 
 __version__ = "0.1.0"
