@@ -3,7 +3,7 @@
 import torch
 
 from helpers.toys import GapFC, clips, seeded
-from vxbench.explainers.perturbation.loop import Step
+from vxbench.explainers.perturbation.loop import Iteration
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import Pyramid
 from vxbench.explainers.perturbation.regularisers import AreaTerm
@@ -44,11 +44,11 @@ def generators(count, seed=0):
     return [torch.Generator().manual_seed(seed + i) for i in range(count)]
 
 
-def record(explainer, model=None, clip=None, target=None, seed=0) -> tuple[torch.Tensor, list[Step]]:
-    """The saliency and one Step per iteration (and chunk). By default the small model on its first clip."""
+def record(explainer, model=None, clip=None, target=None, seed=0) -> tuple[torch.Tensor, list[Iteration]]:
+    """The saliency and one Iteration per iteration (and chunk). By default the small model on its first clip."""
     clip = small_clips() if clip is None else clip
     target = TARGET[: len(clip)] if target is None else target
-    steps: list[Step] = []
+    steps: list[Iteration] = []
     explainer.observer = steps.append
     saliency = explainer(
         small_model() if model is None else model, clip, target, generators=generators(len(clip), seed)
@@ -56,6 +56,6 @@ def record(explainer, model=None, clip=None, target=None, seed=0) -> tuple[torch
     return saliency, steps
 
 
-def seeds_of(steps: list[Step]) -> torch.Tensor:
+def seeds_of(steps: list[Iteration]) -> torch.Tensor:
     """(iterations, N, T, h, w)."""
     return torch.stack([step.seed for step in steps])

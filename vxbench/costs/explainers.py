@@ -3,12 +3,12 @@
 import argparse
 import statistics
 
-from vxbench.config import build, options
-from vxbench.costs.network import composed, forward_and_gradient, network, random_clips
+from vxbench.config import options
+from vxbench.costs.network import assembled, forward_and_gradient, network, random_clips
 from vxbench.costs.options import check_names, check_networks
 from vxbench.device import machine, now, timed
-from vxbench.errors import UserError
-from vxbench.explainers.perturbation.loop import Step
+from vxbench.errors import NotUnderstood
+from vxbench.explainers.perturbation.loop import Iteration, PerturbationExplainer
 
 WARM_UP = 1
 
@@ -25,8 +25,9 @@ def run(given: argparse.Namespace) -> None:
     check_networks(given, "iterations")
     check_names("explainers", given.explainers, options("explainer"))
     for explainer in given.explainers:
-        if "iterations" not in composed(given.models[0], f"explainer={explainer}").explainer:
-            raise UserError(
+        method = assembled(given.models[0], given.device, f"explainer={explainer}").explainer
+        if not isinstance(method, PerturbationExplainer):
+            raise NotUnderstood(
                 f"--explainers {explainer} has no iterations to time; the perturbation methods have, as fep"
             )
     print(f"{machine(given.device)}, batch {given.batch}")
@@ -44,14 +45,14 @@ def measure(model: str, explainer: str, device: str, batch: int, iterations: int
     machine.
     """
     counted = [f"explainer.iterations={WARM_UP + iterations}", "profile.core_start=0"]
-    config = composed(model, f"explainer={explainer}", *counted)
-    classifier = network(config, device)
-    clip, target = random_clips(config, batch, device)
-    method = build(config, "explainer")
+    parts = assembled(model, device, f"explainer={explainer}", *counted)
+    classifier = network(parts)
+    clip, target = random_clips(parts, batch)
+    method = parts.explainer
     whole, inside = [], []
     began = now(device)
 
-    def after_iteration(_: Step) -> None:
+    def after_iteration(_: Iteration) -> None:
         nonlocal began
         whole.append(now(device) - began)
         inside.append(timed(lambda: forward_and_gradient(classifier, clip, target), device))

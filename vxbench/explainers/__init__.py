@@ -1,4 +1,4 @@
-"""Explanation methods: `explainer(classifier, clip, target) -> saliency`, on tensors alone.
+"""Explanation methods, called as `explainer(classifier, clip, target) -> saliency`, on tensors alone.
 
 Shapes: clip (B, 3, T, H, W), target (B,), saliency (B, T, H, W). See base.py for the contract.
 """

@@ -29,7 +29,7 @@ class Passes:
 
 @dataclass
 class Context:
-    """What an explainer may use besides the clip.
+    """The things that an explainer may use besides the clip.
 
     generators: one CPU torch.Generator per clip, seeded from (seed, clip id), so that a clip's result
         does not depend on its batch, its shard or its position.
@@ -43,7 +43,7 @@ class Context:
 class Explainer:
     """Base of all explainers: `explainer(classifier, clip, target) -> saliency`.
 
-    A subclass defines `explain`, and in `passes` what that costs. Its `normaliser` (a key of
+    A subclass defines `explain`; `passes` may say what that costs. Its `normaliser` (a key of
     vxbench.explainers.normalise.NORMALISERS) says how the runner scales its maps to [0, 1]. `chunk` bounds how many
     clips or masked copies go through the network at once. It changes results by float32 rounding alone, as the batch
     and the number of threads do. What turns on a comparison amplifies that: gradients at the kinks of a network, and
@@ -82,9 +82,9 @@ class Explainer:
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         raise NotImplementedError
 
-    def passes(self, shape: tuple[int, int, int]) -> Passes:
-        """What one clip of `shape` (T, H, W) costs; the most it can cost where that depends on the clip."""
-        raise NotImplementedError
+    def passes(self, shape: tuple[int, int, int]) -> Passes | None:
+        """What one clip of `shape` (T, H, W) costs, at most; None: not known, which leaves the plan a question mark."""
+        return None
 
 
 def spawn(generator: torch.Generator) -> torch.Generator:

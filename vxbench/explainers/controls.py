@@ -1,4 +1,4 @@
-"""Maps that do not look at the network. As rows of a table they show what a number is worth."""
+"""Makes maps that do not look at the network; as rows of a table they show what a number is worth."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from vxbench.ranges import above
 
 
 class Control(Explainer):
-    """A map that needs no network."""
+    """Base of maps that need no network."""
 
     normaliser = "none"
 
@@ -18,7 +18,7 @@ class Control(Explainer):
 
 
 class Random(Control):
-    """Uniform noise in [0, 1), of each clip's own generator."""
+    """Uniform noise in [0, 1), drawn from each clip's own generator."""
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         maps = [torch.rand(clip.shape[2:], generator=generator) for generator in context.generators]

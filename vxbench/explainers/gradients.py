@@ -1,6 +1,6 @@
-"""Explainers that read the score's sensitivity to each input value. Attributions are (B, 3, T, H, W).
+"""Computes maps from the gradient of the score at the clip: gradients, input x gradient, their path and noise averages.
 
-Each method is one attribution rule over a shared body, which folds the colour channels into a map.
+Each method is one attribution rule, (B, 3, T, H, W), over a shared base, which folds the colour channels into a map.
 """
 
 from functools import partial
@@ -23,12 +23,12 @@ REDUCTIONS = {
 }
 RULES = {"left": "riemann_left", "midpoint": "riemann_middle"}  # our names -> captum's
 BASELINES = ("black", "zero", "released_const")
-RELEASED_BASELINE = (-1.8952, -1.7822, -1.7349)  # of STEP's release, one value a channel
+RELEASED_BASELINE = (-1.8952, -1.7822, -1.7349)  # STEP's release has it, one value a channel
 VARIANTS = ("mean", "square", "variance")
 
 
 class GradientExplainer(Explainer):
-    """The family's body: a subclass says what `attribute` is; the channels are folded here.
+    """Base of the family: a subclass defines `attribute`; the channels are folded here.
 
     reduce: a key of REDUCTIONS. score: differentiate the target's logit or its probability.
     """
@@ -43,11 +43,11 @@ class GradientExplainer(Explainer):
         return REDUCTIONS[self.reduce](self.attribute(classifier, clip, target, context))
 
     def attribute(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
-        """What each input value adds to or changes in the score, (B, 3, T, H, W)."""
+        """The share of each input value in the score, or its effect on it, (B, 3, T, H, W)."""
         raise NotImplementedError
 
     def gradient(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
-        """d score / d clip, at most `chunk` clips at a time."""
+        """The derivative of the score at the clip, (B, 3, T, H, W), for at most `chunk` clips at a time."""
         return in_chunks(partial(input_gradient, classifier, score=self.score), self.chunk, clip, target)
 
 
@@ -173,10 +173,10 @@ class SmoothGrad(GradientExplainer):
 
 
 def draw_noise(clip: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """One standard normal sample for each clip, shaped as clip.
+    """Draws one standard normal sample for each clip, in the shape of clip.
 
-    One draw a sample: torch gives other numbers when several samples share one draw, and the result would
-    depend on `chunk`. Always float32 on the CPU, so that no device or precision changes the numbers.
+    One draw a sample: torch gives other numbers when several samples share one draw, and the result would depend on
+    `chunk`. The draw is float32 on the CPU, so that no device or precision changes the numbers.
     """
     noise = [torch.randn(clip.shape[1:], generator=generator) for generator in generators]
     return torch.stack(noise).to(clip)

@@ -1,4 +1,4 @@
-"""The one place where maps are scaled to [0, 1], per clip over (T, H, W)."""
+"""Scales maps to [0, 1], per clip over (T, H, W)."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,8 @@ FLAT = 1e-12  # a range below this is a constant map
 
 
 def normalise(saliency: Tensor, how: str) -> tuple[Tensor, Tensor]:
-    """Maps scaled to [0, 1] and, per clip, whether the map was degenerate (constant, returned as zeros).
+    """Scales maps (B, T, H, W) to [0, 1], and tells, (B,) bool, which were degenerate: constant, returned as zeros.
 
-    saliency (B, T, H, W) -> (B, T, H, W), (B,) bool.
     `minmax`: (v - min) / (max - min). `p999`: the same with the 99.9th percentile as the top, clipped.
     `none`: left alone, for maps that are in [0, 1] by construction (masks, annotations).
 
@@ -34,7 +33,7 @@ def _minmax(saliency: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _p999(saliency: Tensor) -> tuple[Tensor, Tensor]:
-    """The value at index int(.999 n) of the sorted map, as the released display code takes it."""
+    """Scales with the value at index int(.999 n) of the sorted map as the top, as the released display code does."""
     flat = saliency.flatten(1)
     rank = min(int(0.999 * flat.shape[1]), flat.shape[1] - 1)
     return _stretch(saliency, flat.kthvalue(rank + 1, dim=1).values)

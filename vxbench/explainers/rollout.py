@@ -1,4 +1,4 @@
-"""Attention Rollout on transformers with divided space-time attention."""
+"""Computes attention rollout on transformers with divided space-time attention."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,43 +15,6 @@ from vxbench.explainers.cam.activations import check_grid, enlarge, fold, grid_o
 from vxbench.network import in_chunks
 from vxbench.ranges import one_of, within
 
-
-def find_attention(classifier: nn.Module, kind: str, pattern: str) -> list[str]:
-    """Names of the modules that match the pattern."""
-    modules = {name: module for name, module in classifier.named_modules() if name}
-    found = [name for name in modules if fnmatchcase(name, pattern)]
-    if not found:
-        raise UserError(f"{kind} = {pattern!r} matches no module of the classifier{did_you_mean(pattern, modules)}")
-    for name in found:
-        if not isinstance(modules[name], nn.MultiheadAttention):
-            raise UserError(f"{kind}: {name} is a {type(modules[name]).__name__}, not an nn.MultiheadAttention")
-    return found
-
-
-@contextmanager
-def recorded(
-    classifier: nn.Module, names: Sequence[str], fuse: Callable[[Tensor], Tensor]
-) -> Iterator[list[tuple[str, Tensor]]]:
-    """(name, attention weights (N, L, L)) of the modules as they run while inside, heads fused."""
-    weights = []
-
-    def ask(module, args, kwargs):
-        """For the weights of every head, however the network calls the module."""
-        call = signature(module.forward).bind(*args, **kwargs)
-        call.arguments.update(need_weights=True, average_attn_weights=False)
-        return call.args, call.kwargs
-
-    def keep(name, module, args, output):
-        weights.append((name, fuse(output[1])))
-
-    with ExitStack() as hooks:
-        for name in names:
-            module = classifier.get_submodule(name)
-            hooks.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
-            hooks.callback(module.register_forward_hook(partial(keep, name)).remove)
-        yield weights
-
-
 FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda heads: heads.mean(dim=1),
     "max": lambda heads: heads.amax(dim=1),
@@ -60,7 +23,7 @@ FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class AttentionRollout(Explainer):
-    """How much of each patch the class token holds at the end, if attention were all that moves information.
+    """The share of each patch that the class token holds at the end, if attention were all that moves information.
 
     Every attention is a matrix L over the 1 + P T tokens. Temporal attention, (T, T) for each patch, mixes a
     patch's frames and keeps the class token. Spatial attention, (1 + P, 1 + P) for each frame, mixes a frame's
@@ -113,9 +76,9 @@ class AttentionRollout(Explainer):
         return patches.unflatten(2, grid_of(patches.shape[2], *clip.shape[3:], self.grid))
 
     def attentions(self, classifier: nn.Module, clip: Tensor) -> list[tuple[str, Tensor]]:
-        """Every attention of a forward pass, with the identity in it, in the order in which they run.
+        """The attentions of a forward pass, with the identity mixed in, in the order in which they run.
 
-        ("temporal", (B, P, T, T)) or ("spatial", (B, T, 1 + P, 1 + P)), rows sum to 1.
+        Each is ("temporal", (B, P, T, T)) or ("spatial", (B, T, 1 + P, 1 + P)), and its rows sum to 1.
         """
         names = self._names(classifier)
         with recorded(classifier, names, FUSIONS[self.fusion]) as weights:
@@ -129,7 +92,7 @@ class AttentionRollout(Explainer):
         return [(kind, mixed(weight, self.residual, self.discard)) for kind, weight in layers]
 
     def _names(self, classifier: nn.Module) -> dict[str, str]:
-        """Name -> kind of every attention module."""
+        """The kind of every attention module, by name."""
         if self.temporal is None or self.spatial is None:
             raise NotApplicable(f"{getattr(classifier, 'key', 'the classifier')} has no attention blocks")
         found = {kind: find_attention(classifier, kind, getattr(self, kind)) for kind in ("temporal", "spatial")}
@@ -139,8 +102,44 @@ class AttentionRollout(Explainer):
         return {name: kind for kind, names in found.items() for name in names}
 
 
+def find_attention(classifier: nn.Module, kind: str, pattern: str) -> list[str]:
+    """Names of the modules that match the pattern."""
+    modules = {name: module for name, module in classifier.named_modules() if name}
+    found = [name for name in modules if fnmatchcase(name, pattern)]
+    if not found:
+        raise UserError(f"{kind} = {pattern!r} matches no module of the classifier{did_you_mean(pattern, modules)}")
+    for name in found:
+        if not isinstance(modules[name], nn.MultiheadAttention):
+            raise UserError(f"{kind}: {name} is a {type(modules[name]).__name__}, not an nn.MultiheadAttention")
+    return found
+
+
+@contextmanager
+def recorded(
+    classifier: nn.Module, names: Sequence[str], fuse: Callable[[Tensor], Tensor]
+) -> Iterator[list[tuple[str, Tensor]]]:
+    """Collects (name, attention weights (N, L, L)) of the modules as they run while inside, heads fused."""
+    weights = []
+
+    def ask(module, args, kwargs):
+        """Asks for the weights of every head, however the network calls the module."""
+        call = signature(module.forward).bind(*args, **kwargs)
+        call.arguments.update(need_weights=True, average_attn_weights=False)
+        return call.args, call.kwargs
+
+    def keep(name, module, args, output):
+        weights.append((name, fuse(output[1])))
+
+    with ExitStack() as hooks:
+        for name in names:
+            module = classifier.get_submodule(name)
+            hooks.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
+            hooks.callback(module.register_forward_hook(partial(keep, name)).remove)
+        yield weights
+
+
 def mixed(weights: Tensor, residual: float, discard: float = 0.0) -> Tensor:
-    """(1 - residual) A + residual I with rows that sum to 1, as max, min and discard leave other sums.
+    """Mixes weights A to (1 - residual) A + residual I, with rows that sum to 1: max, min and discard leave other sums.
 
     A row of which `discard` leaves nothing, which needs residual = 0, stays 0.
     """
@@ -166,12 +165,12 @@ def class_row(layers: list[tuple[str, Tensor]]) -> tuple[Tensor, Tensor]:
     weights = layers[0][1]
     row = weights.new_ones(clips), weights.new_zeros(clips, frames, tokens - 1)
     for kind, matrix in reversed(layers):
-        row = STEPS[kind](*row, matrix)
+        row = TIMES_LAYER[kind](*row, matrix)
     return row
 
 
 def through_space(cls: Tensor, patches: Tensor, spatial: Tensor) -> tuple[Tensor, Tensor]:
-    """(cls, patches) L_S. The class token's row is the mean over the frames, so each gets its share."""
+    """The row (cls, patches) times L_S. The class token's own row is the mean over the frames: each gets its share."""
     share = (cls / patches.shape[1])[:, None, None].expand(-1, patches.shape[1], 1)
     rows = torch.cat([share, patches], dim=2)  # (B, T, 1 + P)
     rows = torch.einsum("btq,btqk->btk", rows, spatial)
@@ -179,15 +178,19 @@ def through_space(cls: Tensor, patches: Tensor, spatial: Tensor) -> tuple[Tensor
 
 
 def through_time(cls: Tensor, patches: Tensor, temporal: Tensor) -> tuple[Tensor, Tensor]:
-    """(cls, patches) L_T. The class token takes no part."""
+    """The row (cls, patches) times L_T, in which the class token takes no part."""
     return cls, torch.einsum("btp,bptu->bup", patches, temporal)
 
 
-STEPS = {"spatial": through_space, "temporal": through_time}
+TIMES_LAYER = {"spatial": through_space, "temporal": through_time}  # kind of L -> the row times L
 
 
 def _check_shapes(layers: list[tuple[str, Tensor]]) -> None:
-    """Temporal (B, P, T, T) and spatial (B, T, 1 + P, 1 + P) speak of the same P and T."""
+    """Checks that temporal (B, P, T, T) and spatial (B, T, 1 + P, 1 + P) attentions have the same P and T.
+
+    Raises:
+        NotApplicable: they have not.
+    """
     sizes = set()
     for kind, weights in layers:
         outer, inner = weights.shape[1:3]

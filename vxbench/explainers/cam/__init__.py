@@ -1,4 +1,4 @@
-"""Class activation maps: a weighted sum of one layer's channels, enlarged to the clip.
+"""Class activation maps: weighted sums of one layer's channels, enlarged to the clip.
 
 A (B, K, T', h, w) are the layer's activations, G the gradient of the target's score with respect to them.
 """

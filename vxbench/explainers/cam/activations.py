@@ -1,11 +1,13 @@
-"""What layers give, as channels on a grid of time and space.
+"""Reads a layer's activations and gradients, brings them to a grid of time and space, and enlarges maps to the clip.
 
-| layer of | gives | B clips, T' steps, h x w cells |
+Layers of K channels give, for B clips of T' steps and h x w cells:
+
+| layer of | gives | becomes (B, K, T', h, w) |
 |---|---|---|
 | a 3D network | (B, K, T', h, w) | as it is |
 | a network that runs on frames | (B * T', K, h, w) | folded |
 | a transformer, frame by frame | (B * T', 1 + h w, K) | class token dropped, folded |
-| a transformer, on all frames together | (B, 1 + h w T', K) | the same, in the order of its tokens |
+| a transformer, on all frames together | (B, 1 + h w T', K) | class token dropped, split in the order of its tokens |
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +25,82 @@ from vxbench.ranges import whole
 TOKEN_ORDERS = ("patch_major", "frame_major")
 
 
+def activation_and_gradient(
+    classifier: nn.Module, layer: str, clip: Tensor, target: Tensor, score: str = "logit"
+) -> tuple[Tensor, Tensor]:
+    """The layer's output and the gradient of the target's score there, both as the layer shapes them."""
+    with torch.enable_grad(), captured(classifier, layer) as outputs:
+        chosen = class_score(classifier, clip, target, score)
+        output = ran_once(f"layer {layer!r}", outputs)
+        reached = chosen.requires_grad  # outputs are the only leaves that ask for a gradient
+        gradient = torch.autograd.grad(chosen.sum(), output, allow_unused=True)[0] if reached else None
+    if gradient is None:
+        raise NotApplicable(f"the class score does not depend on layer {layer!r}")
+    return output.detach(), gradient
+
+
+@contextmanager
+def captured(classifier: nn.Module, layer: str) -> Iterator[list[Tensor]]:
+    """Collects the layer's outputs while inside, as leaves of the graph, so that nothing before them is kept.
+
+    The network goes on with a copy, so an in-place operation after the layer cannot overwrite what is kept.
+    """
+    outputs = []
+
+    def keep(module, inputs, output):
+        if not isinstance(output, Tensor) or output.ndim not in (3, 4, 5):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise NotApplicable(f"layer {layer!r} gives {shape}, not channels on a grid (4-D or 5-D) or tokens (3-D)")
+        outputs.append(output.detach().requires_grad_())
+        return outputs[-1].clone()
+
+    handle = find_layer(classifier, layer).register_forward_hook(keep)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def ran_once(what: str, records: list):
+    """The only record of a forward pass.
+
+    Raises:
+        NotApplicable: there is none, or more than one. what: names the layer in the message.
+    """
+    if len(records) != 1:
+        raise NotApplicable(f"{what} runs {len(records)} times in a forward pass, not once")
+    return records[0]
+
+
+def find_layer(classifier: nn.Module, layer: str, key: str = "layer") -> nn.Module:
+    """The submodule of that dotted name. key: the setting that names it, for messages.
+
+    Raises:
+        NotApplicable: no layer is named, as by a model that has none fit for it.
+        UserError: the classifier has no layer of that name.
+    """
+    if layer is None:
+        raise NotApplicable("the model names no layer for class activation maps (model.cam_layer)")
+    modules = {name: module for name, module in classifier.named_modules() if name}
+    if layer not in modules:
+        raise UserError(f"{key} = {layer!r} is not in the classifier{did_you_mean(str(layer), modules)}")
+    return modules[layer]
+
+
+def check_patches_matter(gradient: Tensor, layer: str) -> None:
+    """Checks that the score depends on patches, not on the class token alone.
+
+    Raises:
+        NotApplicable: it does not, as in a transformer's last block, whose patches reach no head.
+    """
+    if gradient.ndim == 3 and not gradient[:, 1:].any() and gradient[:, 0].any():
+        raise NotApplicable(f"of layer {layer!r} only the class token reaches the score: take an earlier layer")
+
+
 def to_grid(
     output: Tensor, clip: Tensor, token_order: str = "patch_major", grid: Sequence[int] | None = None
 ) -> Tensor:
-    """A layer's output for clips (B, 3, T, H, W) as (B, K, T', h, w).
+    """Brings a layer's output for clips (B, 3, T, H, W) to (B, K, T', h, w).
 
     token_order: of tokens of all frames together, `patch_major` (a patch's frames follow one another, as in
         TimeSformer) or `frame_major` (a frame's patches do).
@@ -50,14 +124,14 @@ def to_grid(
 
 
 def fold(rows: Tensor, clips: int) -> Tensor:
-    """(B * T', ...) -> (B, T', ...)."""
+    """Rows (B * T', ...) split into those of each clip, (B, T', ...)."""
     if len(rows) % clips:
         raise NotApplicable(f"{len(rows)} feature maps do not divide among {clips} clips")
     return rows.unflatten(0, (clips, -1))
 
 
 def _split_in_time(tokens: Tensor, frames: int, order: str, grid: Sequence[int] | None) -> Tensor:
-    """(B, P T', K) -> (B, T', P, K), T' the clip's frames unless the grid says what P is."""
+    """Splits tokens (B, P T', K) into (B, T', P, K); T' is the clip's frames, unless the grid says what P is."""
     count = tokens.shape[1]
     steps = frames if grid is None else max(1, count // (grid[0] * grid[1]))
     if count % steps:
@@ -68,7 +142,7 @@ def _split_in_time(tokens: Tensor, frames: int, order: str, grid: Sequence[int] 
 
 
 def grid_of(patches: int, height: int, width: int, grid: Sequence[int] | None = None) -> tuple[int, int]:
-    """h and w of that many patches: the given grid, or the square patches that fit height x width pixels."""
+    """The h and w of that many patches: the given grid, or that of square patches which fit height x width pixels."""
     if grid is not None:
         if grid[0] * grid[1] != patches:
             raise UserError(f"grid = {list(grid)} has {grid[0] * grid[1]} cells for {patches} tokens of a frame")
@@ -80,7 +154,7 @@ def grid_of(patches: int, height: int, width: int, grid: Sequence[int] | None = 
 
 
 def check_grid(grid: Sequence[int] | None) -> tuple[int, int] | None:
-    """A grid as the settings give it: None or two whole numbers."""
+    """Returns the grid of the settings, once it is known to be None or two whole numbers."""
     if grid is None:
         return None
     if isinstance(grid, str) or not isinstance(grid, Sequence) or len(grid) != 2:
@@ -88,24 +162,14 @@ def check_grid(grid: Sequence[int] | None) -> tuple[int, int] | None:
     return whole("grid[0]", grid[0], 1), whole("grid[1]", grid[1], 1)
 
 
-def check_patches_matter(gradient: Tensor, layer: str) -> None:
-    """Tokens of which the score feels the class token alone have no map.
-
-    Raises:
-        NotApplicable: so it is, as in a transformer's last block, whose patches reach no head.
-    """
-    if gradient.ndim == 3 and not gradient[:, 1:].any() and gradient[:, 0].any():
-        raise NotApplicable(f"of layer {layer!r} only the class token reaches the score: take an earlier layer")
-
-
 def enlarge(coarse: Tensor, size: Sequence[int], upsample: str = "bilinear") -> Tensor:
-    """(B, T', h, w) -> (B, T, H, W) with size = (T, H, W)."""
+    """Enlarges maps (B, T', h, w) to (B, T, H, W), size = (T, H, W)."""
     frames, height, width = size
     return UPSAMPLES[upsample](enlarge_in_time(coarse, frames), height, width)
 
 
 def enlarge_in_time(coarse: Tensor, frames: int) -> Tensor:
-    """(B, T', h, w) -> (B, T, h, w): every step repeated, or linear where T is no multiple of T'."""
+    """Enlarges maps (B, T', h, w) to (B, T, h, w): repeats every step, or is linear where T is no multiple of T'."""
     steps = coarse.shape[1]
     if frames % steps == 0:
         return coarse.repeat_interleave(frames // steps, dim=1)
@@ -114,18 +178,12 @@ def enlarge_in_time(coarse: Tensor, frames: int) -> Tensor:
     return longer.transpose(1, 2).unflatten(2, coarse.shape[2:])
 
 
-def stretch_frames(saliency: Tensor) -> Tensor:
-    """Every frame to [0, 1] by itself."""
-    frames = saliency.flatten(0, 1).unsqueeze(1)
-    return normalise(frames, "minmax")[0].view_as(saliency)
-
-
 def _bilinear(maps: Tensor, height: int, width: int) -> Tensor:
     return interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def _spline3(maps: Tensor, height: int, width: int) -> Tensor:
-    """Cubic spline; it may leave the range of the cells."""
+    """Enlarges by a cubic spline, which may leave the range of the cells."""
     from scipy.ndimage import zoom
 
     factors = (1, 1, height / maps.shape[2], width / maps.shape[3])
@@ -135,59 +193,7 @@ def _spline3(maps: Tensor, height: int, width: int) -> Tensor:
 UPSAMPLES = {"bilinear": _bilinear, "spline3": _spline3}
 
 
-def activation_and_gradient(
-    classifier: nn.Module, layer: str, clip: Tensor, target: Tensor, score: str = "logit"
-) -> tuple[Tensor, Tensor]:
-    """The layer's output and the gradient of the target's score there, both as the layer shapes them."""
-    with torch.enable_grad(), captured(classifier, layer) as outputs:
-        chosen = class_score(classifier, clip, target, score)
-        output = ran_once(f"layer {layer!r}", outputs)
-        reached = chosen.requires_grad  # outputs are the only leaves that ask for a gradient
-        gradient = torch.autograd.grad(chosen.sum(), output, allow_unused=True)[0] if reached else None
-    if gradient is None:
-        raise NotApplicable(f"the class score does not depend on layer {layer!r}")
-    return output.detach(), gradient
-
-
-@contextmanager
-def captured(classifier: nn.Module, layer: str) -> Iterator[list[Tensor]]:
-    """The outputs of the layer while inside, as leaves of the graph: nothing before them is kept.
-
-    The network goes on with a copy, so an in-place operation after the layer cannot overwrite what is kept.
-    """
-    outputs = []
-
-    def keep(module, inputs, output):
-        if not isinstance(output, Tensor) or output.ndim not in (3, 4, 5):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise NotApplicable(f"layer {layer!r} gives {shape}, not channels on a grid (4-D or 5-D) or tokens (3-D)")
-        outputs.append(output.detach().requires_grad_())
-        return outputs[-1].clone()
-
-    handle = find_layer(classifier, layer).register_forward_hook(keep)
-    try:
-        yield outputs
-    finally:
-        handle.remove()
-
-
-def ran_once(what: str, records: list):
-    """The one record of a forward pass."""
-    if len(records) != 1:
-        raise NotApplicable(f"{what} runs {len(records)} times in a forward pass, not once")
-    return records[0]
-
-
-def find_layer(classifier: nn.Module, layer: str, key: str = "layer") -> nn.Module:
-    """The submodule of that dotted name; key: the setting that names it.
-
-    Raises:
-        NotApplicable: no layer is named, as by a model that has none fit for it.
-        UserError: the classifier has no layer of that name.
-    """
-    if layer is None:
-        raise NotApplicable("the model names no layer for class activation maps (model.cam_layer)")
-    modules = {name: module for name, module in classifier.named_modules() if name}
-    if layer not in modules:
-        raise UserError(f"{key} = {layer!r} is not in the classifier{did_you_mean(str(layer), modules)}")
-    return modules[layer]
+def stretch_frames(saliency: Tensor) -> Tensor:
+    """Scales every frame to [0, 1] by itself."""
+    frames = saliency.flatten(0, 1).unsqueeze(1)
+    return normalise(frames, "minmax")[0].view_as(saliency)

@@ -1,4 +1,4 @@
-"""What class activation maps share."""
+"""Computes class activation maps: Grad-CAM, Grad-CAM++ and Saliency Tubes, over a shared base."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +27,8 @@ from vxbench.network import SCORES, in_chunks
 from vxbench.ranges import one_of
 
 NORMS = ("clip", "frame")
+WEIGHTS = ("per_step", "global")
+SPACE, TIME_AND_SPACE = (-2, -1), (-3, -2, -1)
 
 
 class CAM(Explainer):
@@ -38,7 +40,7 @@ class CAM(Explainer):
     upsample: `bilinear` or `spline3`, in space; in time every step is repeated, or linear where T is no multiple
         of T'.
     norm: `frame` stretches every frame to [0, 1] by itself, `clip` leaves the scale to the normaliser.
-    token_order, grid: how a transformer's tokens lie, see grid.py; networks without tokens need neither.
+    token_order, grid: how a transformer's tokens lie, see `to_grid`; networks without tokens need neither.
 
     Raises:
         UserError: the classifier has no such layer, or its tokens do not fit the clip.
@@ -79,16 +81,12 @@ class CAM(Explainer):
         return to_grid(output, clip, self.token_order, self.grid)
 
 
-WEIGHTS = ("per_step", "global")
-SPACE, TIME_AND_SPACE = (-2, -1), (-3, -2, -1)
-
-
 class GradCAM(CAM):
     """S = ReLU(sum_k w_k A_k), w_k the mean of G_k (Selvaraju et al. 2017, eq. 1-2).
 
     weights: average G over space at each time step (`per_step`, as released with STEP) or over time and space
         (`global`, as pytorch-grad-cam).
-    score: `logit` (the network's output as it is) or `prob`, what is differentiated.
+    score: differentiates the `logit` (the network's output as it is) or the `prob`.
     The rest: see CAM.
 
     Raises:
@@ -122,7 +120,7 @@ class GradCAM(CAM):
         return Passes(1, 1)
 
     def channel_weights(self, activation: Tensor, gradient: Tensor, frame_wise: bool) -> Tensor:
-        """w_k, (B, K, T' or 1, 1, 1). frame_wise: the layer sees one frame at a time."""
+        """The weights w_k, (B, K, T' or 1, 1, 1). frame_wise: the layer sees one frame at a time."""
         return gradient.mean(SPACE if self.weights == "per_step" else TIME_AND_SPACE, keepdim=True)
 
 
@@ -219,7 +217,7 @@ def find_head(classifier: nn.Module, head: str | None = None) -> tuple[str, nn.L
 
 @contextmanager
 def calls_of(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """What goes into the module and what comes out, for every time it runs while inside."""
+    """Collects (input, output) of the module for every time it runs while inside."""
     calls = []
     handle = module.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
     try:
@@ -229,7 +227,7 @@ def calls_of(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
 
 
 def _per_clip(rows: Tensor, clips: int) -> Tensor:
-    """(B * n, K) or (B, n, K) averaged to (B, K)."""
+    """Averages rows (B * n, K) or (B, n, K) to (B, K)."""
     return fold(rows.flatten(0, -2), clips).mean(dim=1)
 
 
@@ -249,7 +247,7 @@ def _check_scores(head: str, scores: Tensor, output: Tensor, outputs: str) -> No
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:
-    """By more than rounding: the square root of the unit in the last place, of the largest value.
+    """Whether two tensors differ by more than rounding: sqrt(machine epsilon) of the largest value.
 
     NaN does not differ: the map will hold it, and NaN is a matter of the clip, not of the method.
     """

@@ -1,6 +1,6 @@
-"""Occlusion explainers: parts of the clip are hidden, and what the class score does then is painted back.
+"""Occlusion explainers: parts of the clip are hidden, and the change of the class score is painted back.
 
-masks -> scores -> weighted sum, one body (body.py) for all. Masks: cuboids.py, tubes.py, rise.py.
+All go masks -> scores -> weighted sum, over one base class (base.py).
 """
 
 from vxbench.explainers.occlusion.aosa import AOSA, AOSAApprox

@@ -1,4 +1,7 @@
-"""AOSA: occlusion with holes that follow the motion (Uchiyama et al., Visual Explanation for Video Recognition)."""
+"""Computes AOSA, occlusion with holes that follow the motion, and its first-order approximation.
+
+Source: Uchiyama et al., Visual Explanation for Video Recognition; uchiyama33/AOSA.
+"""
 
 import re
 from collections.abc import Sequence
@@ -34,10 +37,13 @@ from vxbench.network import score_and_gradient
 from vxbench.ranges import one_of, whole
 
 COOC = {"flow": lambda tracks: tracks.displacement, "position": steps_between}
+SIGNS = ("drops", "eq8_literal")
+ADJUST = ("off", "simple")
+ROUNDING = 1e-9  # share of the largest estimate: equal estimates are no outliers of one another
 
 
 class AOSA(Occlusion):
-    """Adaptive occlusion sensitivity analysis (Uchiyama et al., section III; uchiyama33/AOSA).
+    """Adaptive occlusion sensitivity analysis (section III).
 
     Every mask hides a tube around an anchor that moves with the optical flow, and the tubes of the `k` anchors
     that move most alike (k = 0: AOSA-single).
@@ -82,7 +88,7 @@ class AOSA(Occlusion):
         return join([self.tubes_of(one, clip.device) for one in frames])
 
     def passes(self, shape: tuple[int, int, int]) -> Passes:
-        """Fewer where the clip has black bars, which hold no anchors."""
+        """One pass a mask and one for the whole clip; fewer where the clip has black bars, which hold no anchors."""
         _, height, width = shape
         y, _ = anchors_of(height, width, self.stride, (0, height - 1))
         return Passes(forward=len(y) + 1)
@@ -101,33 +107,8 @@ class AOSA(Occlusion):
         return follow(farneback(gray_frames(frames, self.gray)), y, x, field)
 
 
-def normaliser(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[list[float], list[float]]:
-    """mean and std, three values each, in units of 0-255.
-
-    Raises:
-        UserError: they are something else, such as values in units of 0-1, which would make all frames black.
-    """
-    for values in (mean, std):
-        numbers = isinstance(values, Sequence) and all(isinstance(value, Real) for value in values)
-        if not numbers or len(values) != 3:
-            raise UserError(f"mean = {mean}, std = {std}: AOSA needs the model's own, three values of 0-255 each")
-    if min(std) <= 0 or (max(mean) <= 1 and max(std) <= 1):
-        raise UserError(f"mean = {list(mean)}, std = {list(std)} are not in units of 0-255, or no std at all")
-    return list(mean), list(std)
-
-
-def or_off(value: str | bool) -> str | bool:
-    """YAML reads a bare `off` as false."""
-    return "off" if value is False else value
-
-
-SIGNS = ("drops", "eq8_literal")
-ADJUST = ("off", "simple")
-ROUNDING = 1e-9  # share of the largest estimate: equal estimates are no outliers of one another
-
-
 class AOSAApprox(AOSA):
-    """First-order AOSA (Uchiyama et al., section III-D): one forward and one backward pass a clip.
+    """First-order AOSA (section III-D): one forward and one backward pass a clip.
 
     With J = d p_y / dX at X and e_i = J * (1 - Omega_i) * (v - X), elementwise,
     f_i = f_0 + D_i and D_i = sum e_i (eq. 4, 7), or with `relu` D_i = -sum max(-e_i, 0): only elements that lower
@@ -170,14 +151,17 @@ class AOSAApprox(AOSA):
         return Passes(1, 1) * (3 if self.adjust == "simple" else 1)
 
     def effect(self, gradient: Tensor, step: Tensor) -> Tensor:
-        """What hiding each voxel does to the score to first order, (B, 3, T, H, W) twice -> (B, T, H, W) float64."""
+        """The first-order effect on the score of hiding each voxel, (B, T, H, W) float64.
+
+        gradient: at the clip, (B, 3, T, H, W). step: the colour put in minus the clip's, in the same shape.
+        """
         effect = gradient.double() * step.double()
         if self.relu:
             effect = -effect.neg().relu() if self.sign == "drops" else -effect.relu()
         return effect.sum(dim=1)
 
     def adjusted(self, classifier, clip, target, masks: Holes, whole, fill, change: Tensor) -> Tensor:
-        """change (N,) with its outliers estimated anew, from the clip hidden by the most extreme one's mask."""
+        """The changes (N,) with their outliers estimated anew, from the clip hidden by the most extreme one's mask."""
         groups = [group for b in range(len(clip)) for group in outliers(change, (masks.owner == b).nonzero()[:, 0])]
         change = change.clone()
         for start in range(0, len(groups), self.chunk):
@@ -193,15 +177,35 @@ class AOSAApprox(AOSA):
         return change
 
 
+def normaliser(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[list[float], list[float]]:
+    """Returns mean and std as lists, once they are known to be three values each, in units of 0-255.
+
+    Raises:
+        UserError: they are something else, such as values in units of 0-1, which would make all frames black.
+    """
+    for values in (mean, std):
+        numbers = isinstance(values, Sequence) and all(isinstance(value, Real) for value in values)
+        if not numbers or len(values) != 3:
+            raise UserError(f"mean = {mean}, std = {std}: AOSA needs the model's own, three values of 0-255 each")
+    if min(std) <= 0 or (max(mean) <= 1 and max(std) <= 1):
+        raise UserError(f"mean = {list(mean)}, std = {list(std)} are not in units of 0-255, or no std at all")
+    return list(mean), list(std)
+
+
+def or_off(value: str | bool) -> str | bool:
+    """The value, or "off" for false: YAML reads a bare `off` so."""
+    return "off" if value is False else value
+
+
 def scores_and_gradients(classifier: nn.Module, clip: Tensor, target: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """p_y (B,) and d p_y / d clip (B, 3, T, H, W), from one forward and one backward pass a chunk."""
+    """The scores p_y (B,) and their gradients at the clip (B, 3, T, H, W), by one pass each way a chunk."""
     parts = zip(clip.split(chunk), target.split(chunk), strict=True)
     scores, gradients = zip(*(score_and_gradient(classifier, x, y, "prob") for x, y in parts), strict=True)
     return torch.cat(scores), torch.cat(gradients)
 
 
 def surroundings(clip: Tensor, mu: str) -> Tensor:
-    """mu, the mean colour around each pixel, as (B, 3, T, H, W); see AOSAApprox for `mu`.
+    """The mean colour around each pixel, (B, 3, T, H, W). mu: the window, see AOSAApprox.
 
     An even window reaches one pixel further down and right.
     """
@@ -213,7 +217,10 @@ def surroundings(clip: Tensor, mu: str) -> Tensor:
 
 
 def outliers(change: Tensor, of_clip: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Above and below the fences of one clip's masks: index of the most extreme, indices of all, into change (N,)."""
+    """The outliers among one clip's masks, above and below the fences, as indices into change (N,).
+
+    of_clip: indices of the clip's masks. Each group is the index of its most extreme member and those of all.
+    """
     values = change[of_clip]
     first, third = np.percentile(values.cpu().numpy(), [25, 75])
     reach = 1.5 * (third - first) + ROUNDING * values.abs().max()

@@ -1,10 +1,17 @@
-"""Masks that hide rectangles, described by a few numbers: what is hidden in a frame is a union of rectangles."""
+"""Describes masks that hide a union of rectangles in each frame by a few numbers, and sums and paints with them.
+
+Sums over many masks go through integral images, so that no mask is made dense.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+AT_ONCE = 256  # masks whose corners are held at once
+DENSE_AT_ONCE = 8
+MOST_RECTANGLES = 7  # their 127 intersections are still cheaper than dense masks
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Holes:
         return self.rows.shape[2]
 
     def hidden(self) -> Tensor:
-        """(N, T, H, W) bool. Dense: ask it of a few masks at a time."""
+        """The hidden voxels, (N, T, H, W) bool. It is dense: ask it of a few masks at a time."""
         rows, columns = _inside(self.rows, self.height), _inside(self.columns, self.width)
         union = rows.new_zeros(len(self), self.frames, self.height, self.width)
         for r in range(rows.shape[1]):
@@ -57,30 +64,28 @@ def join(parts: list[Holes]) -> Holes:
 
 
 def _filled_up(ranges: Tensor, count: int) -> Tensor:
-    """(N, R, T, 2) -> (N, count, T, 2): the first rectangle again, which adds nothing to the union."""
+    """Ranges (N, R, T, 2) filled up to (N, count, T, 2) with the first rectangle, which adds nothing to the union."""
     return torch.cat([ranges, ranges[:, :1].expand(-1, count - ranges.shape[1], -1, -1)], dim=1)
 
 
 def around(centre: Tensor, side: int, size: int, alive: Tensor) -> Tensor:
-    """[c - side // 2, c + side // 2 + side % 2) cut to [0, size), empty where not alive: (...,) -> (..., 2)."""
+    """Ranges (..., 2) of length side around the centres (...,), cut to [0, size), empty where not alive.
+
+    The range around c is [c - side // 2, c + side // 2 + side % 2).
+    """
     first = (centre - side // 2).clamp(0, size)
     last = (centre + side // 2 + side % 2).clamp(0, size)
     return torch.stack([first * alive, last * alive], dim=-1).to(torch.int16)
 
 
 def _inside(ranges: Tensor, size: int) -> Tensor:
-    """(..., 2) ranges -> (..., size) bool."""
+    """Whether each of `size` places lies in the ranges (..., 2), (..., size) bool."""
     at = torch.arange(size, device=ranges.device)
     return (at >= ranges[..., :1]) & (at < ranges[..., 1:])
 
 
-AT_ONCE = 256  # masks whose corners are held at once
-MOST_RECTANGLES = 7  # their 127 intersections are still cheaper than dense masks
-DENSE_AT_ONCE = 8
-
-
 def sum_hidden(image: Tensor, holes: Holes) -> Tensor:
-    """sum over (t, y, x) of image * (1 - Omega_i): (B, T, H, W), N masks -> (N,) float64."""
+    """The sum of image (B, T, H, W) over the voxels that each of N masks hides on its clip, (N,) float64."""
     if holes.rows.shape[1] > MOST_RECTANGLES:
         flat = image.double().flatten(1)
         return _over(holes, DENSE_AT_ONCE, lambda part: (flat[part.owner] * part.hidden().flatten(1)).sum(1))
@@ -89,7 +94,7 @@ def sum_hidden(image: Tensor, holes: Holes) -> Tensor:
 
 
 def paint_hidden(weight: Tensor, holes: Holes, batch: int) -> Tensor:
-    """sum over i of weight_i * (1 - Omega_i), each on its own clip: (N,) -> (B, T, H, W) float64."""
+    """The sum over i of weight_i on the voxels that mask i hides on its clip: (N,) -> (B, T, H, W) float64."""
     shape = (batch, holes.frames, holes.height, holes.width)
     weight = weight.double()
     if holes.rows.shape[1] > MOST_RECTANGLES:
@@ -105,14 +110,14 @@ def paint_hidden(weight: Tensor, holes: Holes, batch: int) -> Tensor:
 
 
 def hidden_share(holes: Holes) -> Tensor:
-    """mean over (t, y, x) of 1 - Omega_i, (N,) float64, exact counts."""
+    """The share of voxels that each mask hides, (N,) float64, from exact counts."""
     one = torch.ones(1, holes.frames, holes.height, holes.width, device=holes.owner.device)
     alone = Holes(holes.rows, holes.columns, torch.zeros_like(holes.owner), holes.height, holes.width)
     return sum_hidden(one, alone) / one.numel()
 
 
 def _corners(holes: Holes) -> Iterator[tuple[Tensor, Tensor]]:
-    """Four times: signs (P, 1) and flat positions (n, P, T) of a corner in a (B, T, H + 1, W + 1) array."""
+    """For each of the four corners: signs (P, 1) and flat positions (n, P, T) in a (B, T, H + 1, W + 1) array."""
     sign, rows, columns = _signed_rectangles(holes)
     frame = torch.arange(holes.frames, device=rows.device)
     start = (holes.owner[:, None, None] * holes.frames + frame) * (holes.height + 1)
@@ -122,7 +127,7 @@ def _corners(holes: Holes) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _signed_rectangles(holes: Holes) -> tuple[Tensor, Tensor, Tensor]:
-    """Every intersection of a mask's rectangles, P = 2 ** R - 1: signs (P, 1), rows and columns (n, P, T, 2).
+    """All P = 2 ** R - 1 intersections of a mask's rectangles: signs (P, 1), rows and columns (n, P, T, 2).
 
     The union's indicator is the signed sum of theirs. Empty ones have both ends of a range alike.
     """

@@ -1,4 +1,4 @@
-"""Holes that follow the motion: anchors tracked along the flow, and which of them move alike.
+"""Makes holes that follow the motion: tracks anchors along the optical flow and finds those that move alike.
 
 Arrays of N anchors are numpy; (y, x) for positions, (x, y) for flow, as OpenCV has it.
 """
@@ -14,15 +14,18 @@ from vxbench.errors import UserError
 from vxbench.explainers.occlusion.holes import Holes, around
 from vxbench.ranges import one_of
 
+FRAMES = ("truncated", "rounded")
+GRAY = ("bgr_on_rgb", "rgb")
 LETTERBOX = ("scaled", "off", "released_112")
 TIES = ("index", "released")
+EIGHT_BIT = 0.01  # values of 0-255 this near to whole numbers were 8-bit: float32 moves them by 1e-4 at most
 DARK = 500_000 / (16 * 6 * 112 * 3)  # 15.5, the mean below which rows count as black bars
 SAME = 12  # decimals in which similarities are compared: equal ones differ by rounding
 
 
 @dataclass(frozen=True)
 class Field:
-    """Where anchors may be, both ends included: `start` rows at first, `rows` and `columns` later on."""
+    """The places where anchors may be, both ends included: rows `start` at first, `rows` and `columns` later on."""
 
     start: tuple[float, float]
     rows: tuple[float, float]
@@ -31,7 +34,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Anchors over time. What became of an anchor after its death goes on being recorded.
+    """Anchors over time, which go on being recorded after their death.
 
     y, x: (T, N) int64, held inside the frame. alive: (T, N) bool. displacement: (T - 1, 2, N) float32, the flow
     (x, y) at the anchor.
@@ -43,8 +46,73 @@ class Tracks:
     displacement: np.ndarray
 
 
+def eight_bit(clip: Tensor, mean: Sequence[float], std: Sequence[float], how: str = "truncated") -> Tensor:
+    """Recovers the frames (B, T, H, W, 3) uint8 RGB that a normalised clip (B, 3, T, H, W) was made of.
+
+    mean and std per channel in units of 0-255, as the clip was normalised with.
+    rounded: the nearest whole number. truncated: the released arithmetic to the bit, float32 and in units of 0-1, from
+    8-bit frames to normalised ones and back. It lands just below the whole number for about half of the values, which
+    come out one too low. Which ones hangs on the last bit, so a clip of 8-bit frames is normalised anew in that
+    arithmetic: how the clip at hand was normalised does not matter.
+    """
+    one_of("frames", how, FRAMES)
+    shape = (1, 3, 1, 1, 1)
+    mean, std = (torch.tensor(v, dtype=torch.float64, device=clip.device).view(shape) / 255 for v in (mean, std))
+    pixels = (clip.double() * std + mean) * 255
+    if how == "truncated":
+        mean, std = mean.float(), std.float()
+        whole = (pixels - pixels.round()).abs().flatten(1).amax(1) < EIGHT_BIT
+        anew = (pixels.round().float() / 255 - mean) / std
+        clip = torch.where(whole.view(-1, 1, 1, 1, 1), anew, clip.float())
+        pixels = ((clip - (-mean / std)) / (1 / std)) * 255
+    else:
+        pixels = pixels.round()
+    return pixels.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
+
+
+def gray_frames(frames: np.ndarray, how: str = "bgr_on_rgb") -> np.ndarray:
+    """Converts frames (T, H, W, 3) uint8 RGB to grey, (T, H, W) uint8.
+
+    bgr_on_rgb: red and blue swap their weights, as released. rgb: .299, .587, .114.
+    """
+    one_of("gray", how, GRAY)
+    cv2 = _opencv()
+    code = cv2.COLOR_BGR2GRAY if how == "bgr_on_rgb" else cv2.COLOR_RGB2GRAY
+    return np.stack([cv2.cvtColor(np.ascontiguousarray(frame), code) for frame in frames])
+
+
+def farneback(gray: np.ndarray) -> np.ndarray:
+    """Computes the dense flow (T - 1, H, W, 2) float32, as (x, y), from each frame (T, H, W) uint8 to the next.
+
+    Source: Farneback 2003.
+
+    Raises:
+        UserError: OpenCV cannot work on these frames.
+    """
+    cv2 = _opencv()
+    options = {"pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 3}
+    options |= {"poly_n": 5, "poly_sigma": 1.2, "flags": 0}
+    flow = np.zeros((len(gray) - 1, *gray.shape[1:], 2), np.float32)
+    try:
+        for t in range(len(flow)):
+            flow[t] = cv2.calcOpticalFlowFarneback(gray[t], gray[t + 1], None, **options)
+    except cv2.error as error:
+        height, width = gray.shape[1:]
+        cause = " ".join(str(error).split())
+        raise UserError(f"the optical flow of {height} x {width} frames failed: {cause}") from error
+    return flow
+
+
+def _opencv():
+    try:
+        import cv2
+    except ImportError as error:
+        raise UserError("AOSA needs OpenCV for the optical flow: pip install opencv-python-headless") from error
+    return cv2
+
+
 def field_of(frames: np.ndarray, letterbox: str = "scaled") -> Field:
-    """The whole frame; less of it where the clip (T, H, W, 3) uint8 has black bars above and below.
+    """The field of anchors: the whole frame, or less where the clip (T, H, W, 3) uint8 has black bars.
 
     scaled: the released numbers as shares of the height. released_112: as they are, in pixels of 112 x 112
     clips. off: no bars are looked for.
@@ -67,7 +135,7 @@ def _has_bars(frames: np.ndarray, letterbox: str) -> bool:
 
 
 def anchors_of(height: int, width: int, stride: int, start: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """y and x (N,) of the grid that begins at stride // 2, rows outside `start` left out; y is the outer one.
+    """The places y and x (N,) of a grid that begins at stride // 2, without rows outside `start`; y varies slower.
 
     Raises:
         UserError: no anchor is left.
@@ -80,7 +148,7 @@ def anchors_of(height: int, width: int, stride: int, start: tuple[float, float])
 
 
 def follow(flow: np.ndarray, y: np.ndarray, x: np.ndarray, field: Field) -> Tracks:
-    """Anchors (N,) moved along flow (T - 1, H, W, 2), to whole pixels inside the frame.
+    """Moves anchors (N,) along the flow (T - 1, H, W, 2), to whole pixels inside the frame.
 
     An anchor dies for good when its unrounded position leaves the field.
     """
@@ -103,7 +171,7 @@ def _within(value: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
 
 
 def steps_between(tracks: Tracks) -> np.ndarray:
-    """Differences of the anchors' positions, (T - 1, 2, N), (x, y)."""
+    """Differences of the anchors' positions from frame to frame, (T - 1, 2, N), as (x, y)."""
     return np.stack([np.diff(tracks.x, axis=0), np.diff(tracks.y, axis=0)], axis=1)
 
 
@@ -141,7 +209,7 @@ def tubes(
     size: tuple[int, int],
     device: torch.device | str = "cpu",
 ) -> Holes:
-    """One mask per anchor: squares of side `hole` around it and its neighbours (N, K), on the frames they live.
+    """Makes one mask per anchor: squares of side `hole` around it and its neighbours (N, K), on the frames they live.
 
     size: (H, W).
     """
@@ -150,71 +218,3 @@ def tubes(
     own = torch.arange(len(y), device=device)[:, None]
     who = torch.cat([own, torch.from_numpy(neighbours.copy()).to(device)], dim=1)  # (N, 1 + K)
     return Holes(rows[who], columns[who], torch.zeros_like(own[:, 0]), *size)
-
-
-FRAMES = ("truncated", "rounded")
-GRAY = ("bgr_on_rgb", "rgb")
-EIGHT_BIT = 0.01  # values of 0-255 this near to whole numbers were 8-bit: float32 moves them by 1e-4 at most
-
-
-def eight_bit(clip: Tensor, mean: Sequence[float], std: Sequence[float], how: str = "truncated") -> Tensor:
-    """The frames a clip was made of: (B, 3, T, H, W) -> (B, T, H, W, 3) uint8 RGB.
-
-    mean and std per channel in units of 0-255, as the clip was normalised with.
-    rounded: the nearest whole number. truncated: the released arithmetic to the bit, float32 and in units of 0-1, from
-    8-bit frames to normalised ones and back. It lands just below the whole number for about half of the values, which
-    come out one too low. Which ones hangs on the last bit, so a clip of 8-bit frames is normalised anew in that
-    arithmetic: how the clip at hand was normalised does not matter.
-    """
-    one_of("frames", how, FRAMES)
-    shape = (1, 3, 1, 1, 1)
-    mean, std = (torch.tensor(v, dtype=torch.float64, device=clip.device).view(shape) / 255 for v in (mean, std))
-    pixels = (clip.double() * std + mean) * 255
-    if how == "truncated":
-        mean, std = mean.float(), std.float()
-        whole = (pixels - pixels.round()).abs().flatten(1).amax(1) < EIGHT_BIT
-        anew = (pixels.round().float() / 255 - mean) / std
-        clip = torch.where(whole.view(-1, 1, 1, 1, 1), anew, clip.float())
-        pixels = ((clip - (-mean / std)) / (1 / std)) * 255
-    else:
-        pixels = pixels.round()
-    return pixels.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
-
-
-def gray_frames(frames: np.ndarray, how: str = "bgr_on_rgb") -> np.ndarray:
-    """(T, H, W, 3) uint8 RGB -> (T, H, W) uint8.
-
-    bgr_on_rgb: red and blue swap their weights, as released. rgb: .299, .587, .114.
-    """
-    one_of("gray", how, GRAY)
-    cv2 = _opencv()
-    code = cv2.COLOR_BGR2GRAY if how == "bgr_on_rgb" else cv2.COLOR_RGB2GRAY
-    return np.stack([cv2.cvtColor(np.ascontiguousarray(frame), code) for frame in frames])
-
-
-def farneback(gray: np.ndarray) -> np.ndarray:
-    """Dense flow from each frame to the next (Farneback 2003): (T, H, W) uint8 -> (T - 1, H, W, 2) float32, (x, y).
-
-    Raises:
-        UserError: OpenCV cannot work on these frames.
-    """
-    cv2 = _opencv()
-    options = {"pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 3}
-    options |= {"poly_n": 5, "poly_sigma": 1.2, "flags": 0}
-    flow = np.zeros((len(gray) - 1, *gray.shape[1:], 2), np.float32)
-    try:
-        for t in range(len(flow)):
-            flow[t] = cv2.calcOpticalFlowFarneback(gray[t], gray[t + 1], None, **options)
-    except cv2.error as error:
-        height, width = gray.shape[1:]
-        cause = " ".join(str(error).split())
-        raise UserError(f"the optical flow of {height} x {width} frames failed: {cause}") from error
-    return flow
-
-
-def _opencv():
-    try:
-        import cv2
-    except ImportError as error:
-        raise UserError("AOSA needs OpenCV for the optical flow: pip install opencv-python-headless") from error
-    return cv2

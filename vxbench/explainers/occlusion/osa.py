@@ -1,4 +1,4 @@
-"""Occlusion sensitivity: the same cuboids on every clip, on a grid."""
+"""Computes occlusion sensitivity: the same cuboids, on a grid, hide parts of every clip."""
 
 import math
 
@@ -51,7 +51,7 @@ class OSA(Occlusion):
         return Passes(forward=math.prod(map(len, self.centres(shape))) + 1)
 
     def centres(self, shape: tuple[int, int, int]) -> tuple[range, range, range]:
-        """Of the cuboids, along T, H and W."""
+        """Centres of the cuboids along T, H and W."""
         steps = (self.stride_t, self.stride, self.stride)
         return tuple(range(0, size, step) for size, step in zip(shape, steps, strict=True))
 
@@ -63,7 +63,7 @@ def cuboids(
     extent: int,
     device: torch.device | str = "cpu",
 ) -> Holes:
-    """One mask per centre (t outer, then y, then x), hiding extent x side x side voxels cut to the clip.
+    """Makes one mask per centre (t outer, then y, then x), which hides extent x side x side voxels, cut to the clip.
 
     shape: (T, H, W). A length n around c is [c - n // 2, c + n // 2 + n % 2).
     """

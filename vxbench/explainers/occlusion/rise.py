@@ -1,4 +1,4 @@
-"""RISE: random smooth masks, averaged with the scores they leave (Petsiuk et al. 2018), in space and time."""
+"""Computes RISE in space and time: random smooth masks, averaged with the scores they leave (Petsiuk et al. 2018)."""
 
 import math
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class SmoothMasks:
         return replace(self, seeds=self.seeds[part], owner=self.owner[part])
 
     def visible(self, dtype: torch.dtype) -> Tensor:
-        """(N, 1, T, H, W), in [0, 1]."""
+        """The masks as factors of the clip, (N, 1, T, H, W), in [0, 1]."""
         cells, shift = self.draws()
         mask = cells.to(self.owner.device, dtype)
         for axis in range(3):
@@ -80,7 +80,7 @@ class SmoothMasks:
         return mask[:, None]
 
     def draws(self) -> tuple[Tensor, Tensor]:
-        """Grids (N, *grid) of 0 and 1, and shifts (N, 3) in voxels."""
+        """The grids (N, *grid) of 0 and 1, and the shifts (N, 3) in voxels, drawn from the seeds."""
         generator = torch.Generator()
         cells, shifts = [], []
         for seed in self.seeds.tolist():

@@ -1,4 +1,4 @@
-"""Gradient modulation: a band of a three-dimensional cosine transform (F-EP section 3.2, eq. 3-5)."""
+"""Filters a field by bands of a three-dimensional cosine transform (F-EP section 3.2, eq. 3-5)."""
 
 import math
 import warnings
@@ -14,23 +14,24 @@ TRANSFORMS = ("ortho", "eq4_literal")
 
 
 def dct3(field: Tensor) -> Tensor:
-    """Orthonormal DCT-II over the last three dimensions."""
+    """The orthonormal DCT-II over the last three dimensions."""
     return _transform(field, lambda basis: basis)
 
 
 def idct3(spectrum: Tensor) -> Tensor:
-    """Inverse of `dct3` (DCT-III)."""
+    """The inverse of `dct3`, a DCT-III."""
     return _transform(spectrum, lambda basis: basis.T)
 
 
 class BandFilter:
-    """F(g) = IDCT((A + B) DCT(g)): keeps the low band A and the high band B of a field (..., T, h, w).
+    """A filter that keeps the low band A and the high band B of a field g (..., T, h, w): IDCT((A + B) DCT(g)).
 
     A holds indices below floor(r_l N) on all axes, B all but those below floor((1 - r_h) N) on all axes; with
-    r_l + r_h <= 1 they do not meet. r_l + r_h = 1 and r_l = 1 are the identity. F is a linear, self-adjoint projection.
+    r_l + r_h <= 1 they do not meet. r_l + r_h = 1 and r_l = 1 are the identity. The filter is a linear, self-adjoint
+    projection.
 
     transform: `ortho`, the orthonormal transform the text means, or `eq4_literal`, the printed one, whose frequencies
-    run from 1 to N and whose 1/sqrt(2) sits on the sample index: the constant is lost, and F is no projection.
+    run from 1 to N and whose 1/sqrt(2) sits on the sample index: the constant is lost, and it is no projection.
     zero_box: what to do when A is empty (some floor(r_l N) = 0): `warn`, or `keep_dc` to keep the constant.
 
     Raises:
@@ -47,14 +48,14 @@ class BandFilter:
         self.zero_box = one_of("zero_box", zero_box, ("warn", "keep_dc"))
 
     def __call__(self, field: Tensor) -> Tensor:
-        """field: (..., T, h, w), filtered, same shape."""
+        """The field (..., T, h, w), filtered."""
         keep = self.passband(field.shape[-3:]).to(field)
         if self.literal:
             return _transform(_transform(field, _printed) * keep, lambda basis: _printed(basis).T)
         return idct3(dct3(field) * keep)
 
     def passband(self, shape: tuple[int, int, int]) -> Tensor:
-        """A + B, (T, h, w) bool."""
+        """The bands that are kept, A + B, (T, h, w) bool."""
         low, high = self.bands(shape)
         keep = low | high
         if not keep[0, 0, 0]:
@@ -62,7 +63,7 @@ class BandFilter:
         return keep
 
     def bands(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """A and B, (T, h, w) bool."""
+        """The low band A and the high band B, each (T, h, w) bool."""
         low = _box([math.floor(self.r_l * n + 1e-9) for n in shape], shape)
         return low, ~_box([math.floor((1 - self.r_h) * n + 1e-9) for n in shape], shape)
 
@@ -93,7 +94,7 @@ def _transform(field: Tensor, arrange) -> Tensor:
 
 @lru_cache
 def _basis(size: int) -> Tensor:
-    """(N, N) float64, row k = the k-th cosine, orthonormal."""
+    """The orthonormal cosines (N, N) float64; row k is the k-th."""
     index = torch.arange(size, dtype=torch.float64)
     basis = torch.cos(math.pi / size * (index + 0.5) * index[:, None]) * math.sqrt(2 / size)
     basis[0] /= math.sqrt(2)
@@ -101,7 +102,7 @@ def _basis(size: int) -> Tensor:
 
 
 def _printed(basis: Tensor) -> Tensor:
-    """Frequencies 1 .. N instead of 0 .. N-1 (the N-th is zero at every sample), 1/sqrt(2) on the first sample."""
+    """The basis as printed: frequencies 1 .. N (the N-th is zero at every sample), 1/sqrt(2) on the first sample."""
     rows = torch.cat([basis[1:], torch.zeros_like(basis[:1])])
     rows[:, 0] /= math.sqrt(2)
     return rows

@@ -1,6 +1,7 @@
-"""The one optimisation loop of the perturbation family: a mask that keeps the class score within a given area."""
+"""Optimises a mask that keeps the class score within a given area: the loop of the perturbation family."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -15,36 +16,15 @@ from vxbench.network import class_score, in_chunks, whole_scores
 from vxbench.ranges import above, one_of, whole, within
 
 COMBINE = ("sum_gauss10", "sum_tr", "extremal", "single")
-TORCHRAY_SIGMA = 0.09  # of the frame's shorter side
-
-
-def combine(masks: Tensor, how: str, smoothing: float = 0.0, enough: Tensor | None = None) -> Tensor:
-    """masks: (B, A, T, H, W), areas ascending -> (B, T, H, W) in [0, 1].
-
-    One area: the mask itself. Several: `sum_gauss10` sums them, blurs each frame by 10 pixels and divides by the
-    clip's maximum (code of Li et al.'s follow-up), `sum_tr` the same with .09 of the shorter side (TorchRay),
-    `extremal` takes the smallest area with enough (B, A) true, else the largest (STEP eq. 3), `single` the first.
-    smoothing: sigma in pixels of a blur of every mask before that, 0 for none.
-    """
-    masks = blur(masks, smoothing).clamp(0, 1)
-    if masks.shape[1] == 1 or how == "single":
-        return masks[:, 0]
-    if how == "extremal":
-        first = torch.where(enough.any(dim=1), enough.int().argmax(dim=1), masks.shape[1] - 1)
-        return masks[torch.arange(len(masks), device=masks.device), first]
-    sigma = 10.0 if how == "sum_gauss10" else TORCHRAY_SIGMA * min(masks.shape[-2:])
-    total = blur(masks.sum(dim=1), sigma)
-    return total / total.flatten(1).amax(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
-
-
 MODES = ("preserve", "delete", "dual")
 REWARDS = ("neglog", "prob")
 DOMAINS = ("padded", "crop")
+TORCHRAY_SIGMA = 0.09  # of the frame's shorter side
 
 
 @dataclass
-class Step:
-    """What one iteration saw, for observers. seed: (N, T, h, w) before its update; reward, penalty: (N,)."""
+class Iteration:
+    """One iteration, for observers. seed, gradient: (N, T, h, w), before the update. reward, penalty: (N,)."""
 
     iteration: int
     seed: Tensor
@@ -60,8 +40,8 @@ class PerturbationExplainer(Explainer):
     override `smooth_seed`, `extra_penalty` and `gradient`. Clips and areas are optimised together, at most `chunk`
     masks at once.
 
-    areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several (see combine.py);
-    with `single` only the first as given is looked at, as in the release.
+    areas: shares of the (padded) mask to keep, one mask each. combine: what to do with several, see `combine`; with
+    `single` only the first as given is looked at, as in the release.
     iterations, lr, momentum, dampening: SGD on the seeds; the first step is not dampened. step, sigma: the
     generator's, in pixels; None means 7, and 11 for clips 112 wide, else 23. mode: keep the class (`preserve`),
     destroy it (`delete`) or both (`dual`). reward: `neglog` -log p (released) or `prob` -p (printed). reward_weight,
@@ -131,7 +111,7 @@ class PerturbationExplainer(Explainer):
         self.area_domain = one_of("area_domain", area_domain, DOMAINS)
         self.area_term = AreaTerm(per_frame=False, ties=ties)
         self.smoothing = within("smoothing", smoothing, 0, float("inf"))
-        self.observer: Callable[[Step], None] | None = None
+        self.observer: Callable[[Iteration], None] | None = None
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
         masks, kept = self.per_area(classifier, clip, target, context)
@@ -143,8 +123,14 @@ class PerturbationExplainer(Explainer):
     def passes(self, shape: tuple[int, int, int]) -> Passes:
         return self.passes_of_search(len(self.areas)) + Passes(forward=1 if self._compares else 0)
 
+    def shortened(self, iterations: int, chunk: int) -> "PerturbationExplainer":
+        """A copy to be timed: one mask, so many iterations, with every term from the first on."""
+        short = copy(self)
+        short.areas, short.iterations, short.chunk = self.areas[:1], iterations, chunk
+        return short
+
     def passes_of_search(self, areas: int) -> Passes:
-        """What `per_area` costs for so many areas."""
+        """The cost of `per_area` for so many areas."""
         versions = 2 if self.mode == "dual" else 1
         return Passes(1, 1) * (areas * self.iterations * versions)
 
@@ -154,7 +140,7 @@ class PerturbationExplainer(Explainer):
         return self.combine == "extremal" and len(self.areas) > 1
 
     def per_area(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-        """One mask an area, smallest area first: (B, A, T, H, W), and p_y of the clip it keeps, (B, A)."""
+        """Finds one mask an area, smallest area first, (B, A, T, H, W), and p_y of the clips they keep, (B, A)."""
         batch, count = len(clip), len(self.areas)
         owner = torch.arange(batch).repeat_interleave(count)
         area = torch.tensor(self.areas, dtype=torch.float64).repeat(batch)
@@ -176,7 +162,7 @@ class PerturbationExplainer(Explainer):
         area: Tensor,
         generators: list[torch.Generator],
     ) -> tuple[Tensor, Tensor]:
-        """One mask per item: clip (N, 3, T, H, W), area (N,) -> masks (N, T, H, W), p_y of the kept clip (N,)."""
+        """Finds one mask for each clip (N, 3, T, H, W) and area (N,): (N, T, H, W), and p_y of the kept clips (N,)."""
         frames, height, width = clip.shape[2:]
         pyramid = Pyramid(clip, self.perturbation, self.levels, self.max_sigma)
         generator = self.mask_generator(height, width)
@@ -193,7 +179,7 @@ class PerturbationExplainer(Explainer):
                 gradient = self.gradient(seed, reward, penalty)
             seed = seed.detach()
             if self.observer:
-                self.observer(Step(iteration, seed, gradient, reward.detach(), penalty.detach()))
+                self.observer(Iteration(iteration, seed, gradient, reward.detach(), penalty.detach()))
             velocity = gradient if velocity is None else self._accelerate(velocity, gradient)
             seed = seed.add(velocity, alpha=-self.lr).clamp(0, 1)
         return mask.detach(), score.detach()
@@ -201,7 +187,7 @@ class PerturbationExplainer(Explainer):
     # The parts a method may replace.
 
     def smooth_seed(self, seed: Tensor) -> Tensor:
-        """seed (N, T, h, w), before it is spread into a mask."""
+        """The seed (N, T, h, w) as it is spread into a mask."""
         return seed
 
     def extra_penalty(
@@ -219,7 +205,7 @@ class PerturbationExplainer(Explainer):
         return torch.autograd.grad((reward + penalty).sum(), seed)[0]
 
     def _accelerate(self, velocity: Tensor, gradient: Tensor) -> Tensor:
-        """torch.optim.SGD's update of its buffer, whose sum is fused: rounded once."""
+        """The velocity's update, as torch.optim.SGD's: a fused sum, rounded once."""
         return velocity.mul(self.momentum).add(gradient, alpha=1 - self.dampening)
 
     def mask_generator(self, height: int, width: int) -> MaskGenerator:
@@ -228,7 +214,7 @@ class PerturbationExplainer(Explainer):
         return MaskGenerator(height, width, step, sigma, self.coldness)
 
     def _reward(self, classifier: nn.Module, pyramid: Pyramid, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """p_y of the clip the mask makes, and what descent lowers, both (N,)."""
+        """The score p_y of the clip that the mask makes, and the term that descent lowers, both (N,)."""
         kept, deleted = self.mode != "delete", self.mode != "preserve"
         versions = ([mask] if kept else []) + ([1 - mask] if deleted else [])
         perturbed = torch.cat([pyramid.apply(version) for version in versions])
@@ -251,8 +237,27 @@ class PerturbationExplainer(Explainer):
         return area_penalty + self.extra_penalty(padded, area, generators, iteration)
 
 
+def combine(masks: Tensor, how: str, smoothing: float = 0.0, enough: Tensor | None = None) -> Tensor:
+    """Combines the masks of several areas, (B, A, T, H, W), areas ascending, to one, (B, T, H, W) in [0, 1].
+
+    One area: the mask itself. Several: `sum_gauss10` sums them, blurs each frame by 10 pixels and divides by the
+    clip's maximum (code of Li et al.'s follow-up), `sum_tr` the same with .09 of the shorter side (TorchRay),
+    `extremal` takes the smallest area with enough (B, A) true, else the largest (STEP eq. 3), `single` the first.
+    smoothing: sigma in pixels of a blur of every mask before that, 0 for none.
+    """
+    masks = blur(masks, smoothing).clamp(0, 1)
+    if masks.shape[1] == 1 or how == "single":
+        return masks[:, 0]
+    if how == "extremal":
+        first = torch.where(enough.any(dim=1), enough.int().argmax(dim=1), masks.shape[1] - 1)
+        return masks[torch.arange(len(masks), device=masks.device), first]
+    sigma = 10.0 if how == "sum_gauss10" else TORCHRAY_SIGMA * min(masks.shape[-2:])
+    total = blur(masks.sum(dim=1), sigma)
+    return total / total.flatten(1).amax(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+
+
 def _shares(areas: tuple[float, ...], first: bool) -> list[float]:
-    """Ascending, or the first alone."""
+    """The areas, checked and ascending, or the first alone."""
     shares = [within("areas", area, 0, 1) for area in areas]
     if not shares:
         raise OutOfRange("areas is empty; give at least one share in [0, 1]")

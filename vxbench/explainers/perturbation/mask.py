@@ -1,4 +1,4 @@
-"""Mask generator: a coarse seed grid spread into a smooth mask of the frame's size, frame by frame."""
+"""Spreads a coarse grid of seeds into a smooth mask of the frame's size, frame by frame."""
 
 import math
 from collections.abc import Iterator
@@ -56,13 +56,13 @@ class Geometry:
         return self.out >= self.margin + self.size
 
     def offsets(self) -> Tensor:
-        """(2R+1, step): pixels from the k-th seed of its window to pixel `phase` of a cell."""
+        """The pixels from the k-th seed of its window to pixel `phase` of a cell, (2R+1, step)."""
         window = torch.arange(2 * self.radius + 1)[:, None]
         return torch.arange(self.step) - self.margin - self.step * (window - self.padding)
 
 
 class MaskGenerator:
-    """Seeds (N, h, w) -> padded masks (N, out_h, out_w), smooth and in [0, 1].
+    """A function from seeds (N, h, w) to padded masks (N, out_h, out_w), smooth and in [0, 1].
 
     A pixel is the smooth maximum, sum v e^(c v) / sum e^(c v) with coldness c, of the seeds in its window,
     each weighted by kappa(z) = exp(-2 max(z - 1/2, 0)^2) of its distance z in units of sigma. The window's margin
@@ -90,7 +90,7 @@ class MaskGenerator:
         return self.rows.seed, self.columns.seed
 
     def __call__(self, seed: Tensor) -> Tensor:
-        """seed: (N, h, w) in [0, 1]. Returns (N, out_h, out_w), differentiable in the seed.
+        """Spreads seeds (N, h, w) in [0, 1] to masks (N, out_h, out_w), differentiable in the seeds.
 
         The gradient is good until the next call: both work in the same memory. Autograd notices, and raises.
         """
@@ -108,7 +108,7 @@ class MaskGenerator:
         return mask[:, : rows.out, : columns.out].clamp(0, 1)
 
     def _kernel(self, like: Tensor) -> Tensor:
-        """(step * step, windows): kappa of the distance from each pixel of a cell to each seed of its window."""
+        """The weights kappa, (step * step, windows), from each pixel of a cell to each seed of its window."""
         key = (like.dtype, like.device)
         if key not in self._kernels:
             down, across = self.rows.offsets().to(like), self.columns.offsets().to(like)
@@ -118,14 +118,14 @@ class MaskGenerator:
         return self._kernels[key]
 
     def _lend(self, size: int, like: Tensor) -> Tensor:
-        """Memory kept from call to call: asking the system for as much anew costs more than filling it."""
+        """Lends memory kept from call to call: asking the system for as much anew costs more than filling it."""
         kept = self._memory
         if kept is None or kept.numel() != size or kept.dtype != like.dtype or kept.device != like.device:
             self._memory = kept = like.new_empty(size)
         return kept
 
     def crop(self, mask: Tensor) -> Tensor:
-        """(..., out_h, out_w) -> (..., H, W): the part of a padded mask that lies on the frame."""
+        """The part (..., H, W) of a padded mask (..., out_h, out_w) that lies on the frame."""
         top, left = self.rows.margin, self.columns.margin
         return mask[..., top : top + self.rows.size, left : left + self.columns.size]
 
@@ -167,7 +167,7 @@ class _SmoothMaximum(torch.autograd.Function):
 
 
 def _blocks(cells: Tensor, kernel: Tensor, memory: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Phases, columns of cells, and the part of the memory, (phases, windows, columns), that is theirs."""
+    """Blocks of the work: phases, columns of cells, and their part of the memory, (phases, windows, columns)."""
     size = CPU_BLOCK if cells.device.type == "cpu" else GPU_BLOCK
     windows, count = cells.shape
     width = min(count, max(1, size // (windows * ALIGNED)) * ALIGNED)

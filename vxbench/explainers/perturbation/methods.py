@@ -1,4 +1,4 @@
-"""EP-3D and its relatives: each is the loop of loop.py with one part replaced."""
+"""Defines EP-3D and its relatives, each the loop of loop.py with one part replaced."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ class EP3D(PerturbationExplainer):
 
 
 class EP3DEvenly(PerturbationExplainer):
-    """EP-2D: the same area in every frame (STEP eq. 10-11), averaged over frames as released."""
+    """EP-2D, which asks for the same area in every frame (STEP eq. 10-11), averaged over frames as released."""
 
     def __init__(self, *, ties: str = "plain", **settings):
         super().__init__(ties=ties, **settings)
@@ -36,7 +36,7 @@ class EP3DGaussian(PerturbationExplainer):
         return torch.einsum("st,nthw->nshw", self.weights(seed.shape[1]).to(seed), seed)
 
     def weights(self, frames: int) -> Tensor:
-        """(T, T) float64: row s holds what each frame adds to smoothed frame s."""
+        """The weights (T, T) float64; row s holds the weight of each frame in smoothed frame s."""
         if self.dt == 0:
             return torch.eye(frames, dtype=torch.float64)
         shift = torch.arange(-self.dt, self.dt + 1)
@@ -76,6 +76,11 @@ class STEP(PerturbationExplainer):
         self.core_weight = within("core_weight", core_weight, 0, float("inf"))
         self.core_start = whole("core_start", core_start, 0)
 
+    def shortened(self, iterations: int, chunk: int) -> PerturbationExplainer:
+        short = super().shortened(iterations, chunk)
+        short.core_start = 0
+        return short
+
     def extra_penalty(
         self, mask: Tensor, area: Tensor, generators: list[torch.Generator], iteration: int
     ) -> Tensor | float:
@@ -85,7 +90,7 @@ class STEP(PerturbationExplainer):
 
 
 class _Modulated:
-    """Mixin: the mask's gradient passes a band filter before each step (F-EP eq. 3-5).
+    """A mixin that passes the mask's gradient through a band filter before each step (F-EP eq. 3-5).
 
     r_l, r_h, transform, zero_box: see BandFilter. tensor: filter the gradient of the `seed` (what is optimised) or of
     the padded `mask`. term: filter the `total` gradient or the `reward`'s alone.
@@ -124,14 +129,14 @@ class _Modulated:
 
 
 class FEP(_Modulated, EP3D):
-    """F-EP: EP-3D with a frequency-modulated gradient (Lin et al. 2021, section 3.2); step 13, sigma 23."""
+    """F-EP, which is EP-3D with a frequency-modulated gradient (Lin et al. 2021, section 3.2); step 13, sigma 23."""
 
     def __init__(self, r_l: float = 0.5, r_h: float = 0.2, *, step: int = 13, sigma: float = 23.0, **settings):
         super().__init__(r_l, r_h, step=step, sigma=sigma, **settings)
 
 
 class FEPOnSTEP(_Modulated, STEP):
-    """F-EP's modulation on STEP's energy instead of EP's."""
+    """STEP with F-EP's modulation of the gradient."""
 
     def __init__(self, r_l: float = 0.5, r_h: float = 0.2, *, step: int = 13, sigma: float = 23.0, **settings):
         super().__init__(r_l, r_h, step=step, sigma=sigma, **settings)

@@ -1,4 +1,4 @@
-"""Perturbation: a clip at several strengths of blur (or fade), mixed voxel by voxel by a mask."""
+"""Perturbs a clip: blurs or fades it at several strengths, which a mask mixes voxel by voxel."""
 
 import math
 
@@ -12,7 +12,7 @@ KINDS = ("blur", "fade")
 
 
 class Pyramid:
-    """Levels 0 (fully perturbed) to L-1 (the clip itself).
+    """A clip at L levels, from 0 (fully perturbed) to L - 1 (the clip itself).
 
     clip: (B, C, T, H, W). `blur`: level l is the clip blurred per frame by a Gaussian of
     max_sigma * (1 - l / (L - 1)) pixels, zero padding, so borders fade to the mean colour.
@@ -30,7 +30,7 @@ class Pyramid:
         self.levels = torch.stack(steps, dim=1)  # (B, L, C, T, H, W)
 
     def apply(self, mask: Tensor) -> Tensor:
-        """Mix neighbouring levels: mask 1 keeps the clip, 0 takes level 0. Differentiable in the mask.
+        """Mixes neighbouring levels: mask 1 keeps the clip, 0 takes level 0. Differentiable in the mask.
 
         mask: (B, T, H, W) in [0, 1]. Returns (B, C, T, H, W).
         """
@@ -46,9 +46,9 @@ class Pyramid:
 
 
 def blur(clip: Tensor, sigma: float | Tensor) -> Tensor:
-    """Gaussian blur of every frame, half-width ceil(4 sigma), unit sum, zero padding; sigma 0 is the identity.
+    """Blurs every frame of clip (..., H, W) by a Gaussian of sigma pixels; sigma 0 is the identity.
 
-    clip: (..., H, W). Rows, then columns.
+    Its half-width is ceil(4 sigma), its sum 1, its padding zero. Rows come first, then columns.
     """
     if sigma == 0:
         return clip
@@ -60,7 +60,7 @@ def blur(clip: Tensor, sigma: float | Tensor) -> Tensor:
 
 
 def _gaussian(sigma: Tensor) -> Tensor:
-    """Taps in sigma's precision and by TorchRay's arithmetic: last bits decide which voxels rank higher."""
+    """The taps, in sigma's precision and by TorchRay's arithmetic: last bits decide which voxels rank higher."""
     half = math.ceil(4 * sigma)
     offset = torch.arange(-half, half + 1, dtype=sigma.dtype)
     offset /= torch.tensor(math.sqrt(2), dtype=sigma.dtype) * sigma + torch.finfo(sigma.dtype).eps

@@ -1,4 +1,4 @@
-"""What a mask is asked for besides the class score: a given area, and kept voxels that gather."""
+"""Defines the terms of a mask's energy besides the class score: a given area, and kept voxels that gather."""
 
 import math
 import warnings
@@ -43,7 +43,7 @@ class AreaTerm:
         self.per_frame, self.shuffle = per_frame, ties == "shuffle"
 
     def __call__(self, mask: Tensor, area: Tensor, generators: list[torch.Generator]) -> Tensor:
-        """mask: (N, T, H', W'), area: (N,) -> (N,)."""
+        """The term (N,) of masks (N, T, H', W') and wanted areas (N,)."""
         values = mask.flatten(2) if self.per_frame else mask.flatten(1)
         with torch.no_grad():
             order = self._order(values, generators) if self.shuffle else None
@@ -96,7 +96,7 @@ class CoreTerm:
         self.short_t = one_of("short_t", short_t, ("shrink", "error"))
 
     def __call__(self, mask: Tensor, area: Tensor, generators: list[torch.Generator]) -> Tensor:
-        """mask: (N, T, H', W') padded, area: (N,) -> (N,)."""
+        """The term (N,) of padded masks (N, T, H', W') and wanted areas (N,)."""
         cores = self.cores(mask).flatten(1)
         volume = self._volume(mask.shape[1])
         losses = []
@@ -146,7 +146,7 @@ class CoreTerm:
 
 
 def ellipsoid(extent: tuple[int, int, int]) -> Tensor:
-    """(T, H, W) kernel, 1 where the centred coordinates scaled to [-1, 1] have squared norm <= 1."""
+    """A kernel (T, H, W), 1 where the centred coordinates scaled to [-1, 1] have squared norm <= 1."""
     axes = [torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in extent]
     squares = [axis**2 for axis in axes]
     distance = squares[0][:, None, None] + squares[1][None, :, None] + squares[2][None, None, :]
