@@ -1,4 +1,4 @@
-"""Classifiers built from mmaction2's configurations, behind one calling convention.
+"""Classifiers, from mmaction2's configs or networks of one's own, behind one calling convention.
 
 Importing this package imports neither mmaction2 nor mmengine; building a classifier does.
 """

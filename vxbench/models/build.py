@@ -1,4 +1,4 @@
-"""Building a classifier: one of mmaction2's own configs or a network of ours, a few overrides, and weights."""
+"""Builds a classifier from one of mmaction2's configs, or a network of one's own, with overrides and weights."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,42 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from vxbench.errors import UserError, did_you_mean
+from vxbench.errors import UserError, did_you_mean, first_line
 from vxbench.models import mmaction
 from vxbench.models.checkpoints import digest, load_checkpoint
 from vxbench.models.classifier import Classifier, InputSpec
 from vxbench.ranges import one_of, whole
-
-
-def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> None:
-    """Every override is a key of the config's node or a parameter of the class the node names.
-
-    Parts whose class is not in the registry `models` (mmcv's layers) are left to the builder. A part with `_delete_`
-    set takes the node's place, so the node's keys are not known to it.
-
-    Raises:
-        UserError: names the first override that is neither, with the nearest names.
-    """
-    node = {} if overrides.get("_delete_") else node
-    kind = overrides.get("type", node.get("type"))
-    cls = models.get(kind) if isinstance(kind, str) else None
-    if isinstance(kind, str) and cls is None:
-        return
-    known = set(node) | parameters(cls) | {"type", "_delete_"}
-    for name, value in overrides.items():
-        if name not in known:
-            raise UserError(f"{path}.{name} is not known{did_you_mean(name, known)}")
-        if isinstance(value, Mapping):
-            below = node.get(name)
-            check_overrides(f"{path}.{name}", below if isinstance(below, Mapping) else {}, value, models)
-
-
-def parameters(cls: type | None) -> set[str]:
-    """Names of the constructor's parameters, with those that **kwargs hands on to the bases; none of None."""
-    bases = inspect.getmro(cls) if cls is not None else ()
-    own = [base for base in bases if "__init__" in vars(base) and base not in (nn.Module, object)]
-    names = {name for base in own for name in inspect.signature(base.__init__).parameters}
-    return names - {"self", "args", "kwargs"}
 
 
 def build_classifier(
@@ -64,16 +33,16 @@ def build_classifier(
     attention: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Classifier:
-    """A classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
+    """Builds a classifier from mmaction2's config `<arch>/<name>`, in eval mode, without in-place activations.
 
     overrides: nested, merged into the config's `model`; a part with `_delete_: true` takes the config's place
         instead. input: the fields of InputSpec.
     network: in place of a config (None), a network from clips (B, 3, T, H, W) to scores (B, K): {type: its name in
         mmaction2's registry, and its arguments}, or a callable that makes it. It is given num_classes if it takes it.
-    outputs: `logits` or `probs`, what the network gives; None asks its attribute `outputs`, logits where it has none.
-    checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, an entry of conf/weights (a mapping with the
+    outputs: `logits` or `probs`, whichever the network gives; None asks its attribute `outputs`, logits without one.
+    checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, an entry of `weights` (a mapping with the
         key `file`), or None for random weights drawn from `seed`. Nothing is downloaded here.
-    cam_layers: layers that cam_layer may be, by what they are called; cam_at: which of them it is.
+    cam_layers: layers that cam_layer may be, by name; cam_at: the name of the one that it is.
 
     Raises:
         UserError: unknown config or override, a value mmaction2 or the network refuses, or a checkpoint that is
@@ -105,6 +74,37 @@ def build_classifier(
         checkpoint=None if source is None else str(source),
         checkpoint_digest=None if source is None else digest(source),
     )
+
+
+def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> None:
+    """Checks that every override is a key of the config's node or a parameter of the class that the node names.
+
+    Parts whose class is not in the registry `models` (mmcv's layers) are left to the builder. A part with `_delete_`
+    set takes the node's place, so the node's keys are not known to it.
+
+    Raises:
+        UserError: names the first override that is neither, with the nearest names.
+    """
+    node = {} if overrides.get("_delete_") else node
+    kind = overrides.get("type", node.get("type"))
+    cls = models.get(kind) if isinstance(kind, str) else None
+    if isinstance(kind, str) and cls is None:
+        return
+    known = set(node) | parameters(cls) | {"type", "_delete_"}
+    for name, value in overrides.items():
+        if name not in known:
+            raise UserError(f"{path}.{name} is not known{did_you_mean(name, known)}")
+        if isinstance(value, Mapping):
+            below = node.get(name)
+            check_overrides(f"{path}.{name}", below if isinstance(below, Mapping) else {}, value, models)
+
+
+def parameters(cls: type | None) -> set[str]:
+    """Names of the constructor's parameters, with those that **kwargs hands on to the bases; no name for None."""
+    bases = inspect.getmro(cls) if cls is not None else ()
+    own = [base for base in bases if "__init__" in vars(base) and base not in (nn.Module, object)]
+    names = {name for base in own for name in inspect.signature(base.__init__).parameters}
+    return names - {"self", "args", "kwargs"}
 
 
 def _input_spec(input: Mapping) -> InputSpec:
@@ -143,7 +143,7 @@ def _model_config(config: str, overrides: dict, num_classes: int, spec: InputSpe
 
 
 def _offline(node, models, norm: str) -> None:
-    """In node and below: no downloads, and `norm` for SyncBN, which needs a process group (same keys)."""
+    """Turns off downloads in node and below, and puts `norm` for SyncBN: the same keys, but no process group needed."""
     accepted = parameters(models.get(node["type"])) if isinstance(node.get("type"), str) else set()
     if "pretrained" in accepted:
         node["pretrained"] = None
@@ -162,7 +162,7 @@ def _build(key: str, model, initialise: bool) -> nn.Module:
     try:
         recognizer = mmaction.registry().build(model)
     except (TypeError, ValueError, KeyError, AssertionError, AttributeError) as err:
-        raise UserError(f"{key}: mmaction2 cannot build this model: {_first_line(err)}") from err
+        raise UserError(f"{key}: mmaction2 cannot build this model: {first_line(err)}") from err
     if initialise:
         recognizer.init_weights()
     return recognizer
@@ -175,7 +175,7 @@ def _network(network: dict | Callable[..., nn.Module], num_classes: int) -> nn.M
             arguments.setdefault("num_classes", num_classes)
         made = make(**arguments)
     except Exception as err:  # a constructor that is not ours may raise anything
-        raise UserError(f"model.network: {_first_line(err)}") from err
+        raise UserError(f"model.network: {first_line(err)}") from err
     if not isinstance(made, nn.Module):
         raise UserError(f"model.network makes {type(made).__name__}, not an nn.Module")
     return made
@@ -194,14 +194,14 @@ def _registered(network: dict) -> tuple[type[nn.Module], dict[str, Any]]:
 
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
-    """Draws inside come from seed; the global generator is left as it was."""
+    """Makes draws inside come from seed; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU as well
         yield
 
 
 def _out_of_place(model: nn.Module) -> nn.Module:
-    """In-place activations made out of place: bit-identical, and safe for hooks and inner gradients."""
+    """Makes in-place activations out of place: bit-identical, and safe for hooks and inner gradients."""
     for module in model.modules():
         if getattr(module, "inplace", False) is True:
             module.inplace = False
@@ -215,7 +215,3 @@ def _plain(node):
     if isinstance(node, Sequence) and not isinstance(node, str):
         return [_plain(value) for value in node]
     return node
-
-
-def _first_line(err: Exception) -> str:
-    return (str(err) or type(err).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Checkpoint files: what is known of one, where it lies, whether it is the published one, and loading it."""
+"""Describes, finds, verifies and loads checkpoint files."""
 
 import hashlib
 import re
@@ -22,13 +22,13 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint file and what is known of it: an entry of conf/weights, or a file alone.
+    """A checkpoint file and the facts known about it.
 
-    file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. width: pixels
-    of the clips that it is for, where the model's other weights are for another. url: where it is
-    published, http(s). sha256: all or the first 6 or more hex digits of its SHA-256. format: whose names its weights
-    have, see `convert`. class_order: how its outputs are numbered, where the data set knows several ways. source: where
-    it comes from, in words. licence: its licence.
+    file: a path, or `pkg:<file>` for one that ships with vxbench. num_classes: outputs of its head. width: pixels of
+    the clips that it is for, where the model's other weights are for others. url: the http(s) address where it is
+    published. sha256: all or the first 6 or more hex digits of its SHA-256. format: the project whose names its weights
+    have, see `loading.converted`. class_order: the numbering of its outputs, where the data set knows several. source:
+    where it comes from, in words.
 
     Raises:
         UserError: a field that is not of this kind.
@@ -54,7 +54,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, value: "str | Path | Mapping | Checkpoint") -> Self:
-        """From a file's name or an entry of conf/weights."""
+        """The checkpoint that a file's name or an entry of the configuration describes."""
         if isinstance(value, cls):
             return value
         if not isinstance(value, Mapping):
@@ -72,7 +72,11 @@ class Checkpoint:
         return locate(self.file)
 
     def check(self, file: Path | None = None, name: str | None = None) -> None:
-        """Raises UserError, about `name`, if the file, or its copy at `file`, is not the published one."""
+        """Compares the digest of the file, or of its copy at `file`, with the published one. name: in the message.
+
+        Raises:
+            UserError: they differ.
+        """
         if self.sha256 is None:
             return
         found = sha256(file or self.path)
@@ -90,7 +94,7 @@ class Checkpoint:
 
     @property
     def by_hand(self) -> str:
-        """How to put the file in its place oneself, as far as it is known; `source` says where to get it."""
+        """Error text on how to put the file in its place by hand; "" where nobody knows."""
         if not (self.url or self.source):
             return ""
         name = "" if self.url and Path(urlsplit(self.url).path).name == self.path.name else f" as {self.path.name}"
@@ -98,7 +102,7 @@ class Checkpoint:
 
 
 def locate(checkpoint: str | Path) -> Path:
-    """The file behind a checkpoint's name, there or not; `pkg:<file>` is one that ships with vxbench.
+    """Path of the file behind a checkpoint's name, there or not; `pkg:<file>` is one that ships with vxbench.
 
     Raises:
         UserError: no file can have this name, or it may not be looked at.
@@ -153,7 +157,7 @@ def _sha256(path: Path, *state: int) -> str:
 def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpoint) -> Path:
     """Loads weights into model, strictly, and returns the file they came from.
 
-    checkpoint: a file, or an entry of conf/weights (see `Checkpoint`). Nothing is downloaded here.
+    checkpoint: a file, or an entry of `weights` (see `Checkpoint`). Nothing is downloaded here.
 
     Raises:
         UserError: the file is missing, not the published one, not a checkpoint or unsafe, or does not fit the model key
@@ -181,7 +185,7 @@ def load_body(
 
 
 def _weights(checkpoint: Checkpoint, otherwise: str = "") -> Weights:
-    """{name in the recognizer: tensor} of the checkpoint's file; otherwise: what else can be done if it is missing."""
+    """The checkpoint's tensors by name in the recognizer. otherwise: advice in the error for a missing file."""
     if not checkpoint.path.is_file():
         raise checkpoint.absent(checkpoint.by_hand, otherwise)
     checkpoint.check()

@@ -1,4 +1,4 @@
-"""The one calling convention of all classifiers: clip (B, 3, T, H, W) in, logits (B, K) out."""
+"""Defines the calling convention of all classifiers: clip (B, 3, T, H, W) in, logits (B, K) out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ OUTPUTS = ("logits", "probs")
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a classifier expects of its clips.
+    """The clips that a classifier expects.
 
     frames, height, width: the clip's size. mean, std: per RGB channel, in units of 0-255.
     resize: `squash` to height x width, or `crop`: the short side to short_side, or the whole frame to full
     (width, height), then the centre.
-    sampling, interval: which frames of a video, a name the data sets know and its step.
+    sampling, interval: which frames of a video, see datasets.view.Sampler.
     """
 
     frames: int
@@ -56,16 +56,17 @@ class Classifier(nn.Module):
     """An mmaction2 recognizer, or any other network, in eval mode, that takes clips and returns logits.
 
     mmaction2's 2D recognizers get (B, T, 3, H, W), its 3D ones (B, 1, 3, T, H, W), other networks the clip as it is;
-    that difference stays in here.
-    forward takes float32 clips normalised by input.mean and input.std; `to_clip` makes them.
+    that difference stays in here. forward takes float32 clips normalised by input.mean and input.std; `to_clip` makes
+    them.
 
     outputs: `logits`, or `probs` for a network that gives probabilities; None takes the network's attribute of that
-    name, logits where it has none. key, display: its names in results and in
-    tables. cam_layer: the dotted name of the layer that Grad-CAM reads
-    (`classifier.get_submodule(classifier.cam_layer)`), or None. cam_layers: {what it is called: dotted name}, layers
-    that cam_layer may be. stages: [{name: [dotted names of modules]}, ...] from the head down, as the sanity check
-    randomises them. attention: {temporal, spatial: patterns of the names of its attention modules}, or None.
-    checkpoint: the file the weights came from, None if they are random; checkpoint_digest: their short SHA-256.
+        name, logits where it has none.
+    key, display: its names in results and in tables.
+    cam_layer: dotted name of the layer that class activation maps read, or None. cam_layers: {name: dotted name} of
+        layers that it may be.
+    stages: [{name: [dotted names of modules]}, ...] from the head down, as the sanity check randomises them.
+    attention: {temporal, spatial: patterns of the names of its attention modules}, or None.
+    checkpoint: the file the weights came from, None if they are random. checkpoint_digest: their short SHA-256.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Classifier(nn.Module):
         self.eval()
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Logits, or what `outputs` says, (B, K) of clips (B, 3, T, H, W).
+        """Logits, or probabilities where `outputs` says so, (B, K) of clips (B, 3, T, H, W).
 
         Raises:
             UserError: T is not the number of frames a TSM network or a TimeSformer is built for (mmaction2 would not
@@ -130,7 +131,11 @@ class Classifier(nn.Module):
         return self.recognizer(inputs, mode="tensor", stage="head")
 
     def _check(self) -> None:
-        """The parts agree with one another."""
+        """Checks that frames, layers and stages are those of the network.
+
+        Raises:
+            UserError: one is not.
+        """
         if self.built_for - {self.input.frames}:
             raise UserError(
                 f"{self.key}: the network is built for {max(self.built_for - {self.input.frames})} frames "
@@ -150,8 +155,29 @@ class Classifier(nn.Module):
                 raise UserError(f"{self.key}: model.stages names {name}, which is not a layer of the network")
 
 
+def to_clip(
+    frames: np.ndarray | Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Normalises frames: uint8 (B, T, H, W, 3), RGB -> (frames - mean) / std, float32 (B, 3, T, H, W), on the device.
+
+    mean, std: per channel, in units of 0-255. Bytes cross to the device, not floats.
+
+    Raises:
+        ValueError: the frames have another type or shape.
+    """
+    frames = torch.as_tensor(frames)
+    if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
+        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}, not uint8 (B, T, H, W, 3)")
+    clip = frames.to(device).permute(0, 4, 1, 2, 3).float()
+    shape = (1, 3, 1, 1, 1)
+    return (clip - clip.new_tensor(mean).view(shape)).div_(clip.new_tensor(std).view(shape)).contiguous()
+
+
 def _kind(recognizer: nn.Module) -> str:
-    """Recognizer2D or Recognizer3D of mmaction2, which need not be imported to tell, or `network`: any other module."""
+    """Recognizer2D or Recognizer3D, told without importing mmaction2, or `network` for any other module."""
     bases = {base.__name__ for base in type(recognizer).__mro__ if base.__module__.startswith("mmaction.")}
     return next((name for name in ("Recognizer2D", "Recognizer3D") if name in bases), "network")
 
@@ -161,21 +187,3 @@ def _built_for(recognizer: nn.Module) -> set[int]:
     parts = [getattr(recognizer, name, None) for name in ("backbone", "cls_head")]
     counts = {getattr(part, name, None) for part in parts for name in ("num_segments", "num_frames")}
     return counts - {None}
-
-
-def to_clip(
-    frames: np.ndarray | Tensor,
-    mean: Sequence[float],
-    std: Sequence[float],
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """(frames - mean) / std: uint8 (B, T, H, W, 3), RGB 0-255 -> float32 (B, 3, T, H, W) on device.
-
-    mean and std are per channel, in units of 0-255. Bytes cross to the device, not floats.
-    """
-    frames = torch.as_tensor(frames)
-    if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
-        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}, not uint8 (B, T, H, W, 3)")
-    clip = frames.to(device).permute(0, 4, 1, 2, 3).float()
-    shape = (1, 3, 1, 1, 1)
-    return (clip - clip.new_tensor(mean).view(shape)).div_(clip.new_tensor(std).view(shape)).contiguous()

@@ -1,4 +1,4 @@
-"""Getting a checkpoint file that is not there: from a mirror, or from where it is published.
+"""Fetches a checkpoint file that is not there, from a mirror or from where it is published.
 
 Nothing is asked over the network unless downloading is asked for. A file appears under its name whole and checked, or
 not at all; of several processes that want it one fetches it and the others wait.
@@ -27,9 +27,10 @@ def obtain(
     download: bool = False,
     hint: str = "",
 ) -> Path:
-    """The checkpoint's file, checked; one that is absent is first put where its entry in conf/weights says.
+    """Path of the checkpoint's file, checked; one that is absent is first fetched to the path its entry says.
 
     A file given without an entry is not looked for elsewhere.
+
     mirror: a folder or an http(s) root under which files lie by their name, or by the path of their url.
     download: whether the network may be used: the mirror, if it is http(s), then the url.
 
@@ -47,11 +48,11 @@ def obtain(
 
 
 class _Failed(Exception):
-    """A source does not give the file; the message says which and why."""
+    """Raised when a source does not give the file; the message says which and why."""
 
 
 class _NotThere(_Failed):
-    """The server answers, but has no such file."""
+    """Raised when the server answers, but has no such file."""
 
 
 def _sources(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -> list[str | Path]:
@@ -69,7 +70,7 @@ def _sources(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) 
 
 
 def _mirror_names(checkpoint: Checkpoint) -> list[str]:
-    """Where below a mirror the file may be; no name leads out of it."""
+    """Names below a mirror that the file may have; none leads out of it."""
     names = [checkpoint.path.name]
     if checkpoint.url:
         path = unquote(urlsplit(checkpoint.url).path).lstrip("/")
@@ -78,7 +79,7 @@ def _mirror_names(checkpoint: Checkpoint) -> list[str]:
 
 
 def _switch(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -> str:
-    """What to set for the file to be fetched, if that is possible and not set."""
+    """Error text on how to allow fetching the file; "" if it is allowed or would not help."""
     fetchable = checkpoint.url or is_web(str(mirror))
     return "download=true fetches it" if fetchable and not download else ""
 
@@ -112,7 +113,7 @@ def _alone(path: Path) -> Iterator[Path]:
 
 
 def _held(file: Path, path: Path):
-    """The lock `file` for fetching path, held; left as a context it is given back."""
+    """Acquires the lock `file` for fetching path and returns a context that releases it."""
     from filelock import FileLock, Timeout
 
     file.touch()  # raises where the folder refuses files, which the lock takes for a file that others hold
@@ -129,7 +130,7 @@ def _held(file: Path, path: Path):
 
 
 def _first(sources: list[str | Path], part: Path) -> str | Path:
-    """The first source that has the file, which then lies at part. A failure other than absence ends the search."""
+    """Copies the file to `part` from the first source that has it, and returns that; other failures end the search."""
     absent = []
     for source in sources:
         try:
@@ -169,7 +170,7 @@ def _save(answer, url: str, part: Path) -> None:
 
 @contextmanager
 def _bar(url: str, size: int | None):
-    """A progress bar on a terminal, one line elsewhere; gives the function that counts bytes."""
+    """Shows a progress bar on a terminal, one line elsewhere; yields the function that counts bytes."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -183,7 +184,7 @@ def _bar(url: str, size: int | None):
 
 
 def _reason(error: Exception) -> str:
-    """In words, what requests says in several nested exceptions."""
+    """A few words for what requests says in several nested exceptions."""
     import requests
 
     if isinstance(error, requests.Timeout) or "timed out" in str(error):

@@ -1,4 +1,4 @@
-"""Reading weights: safetensors, and torch's pickles without running what a pickle may hold."""
+"""Reads weight files safely, renames other projects' weights, and checks that they fit a model."""
 
 import pickle
 import re
@@ -12,9 +12,59 @@ from torch import Tensor
 
 from vxbench.errors import UserError, did_you_mean
 
+Weights = Mapping[str, Tensor]
+Rules = Sequence[tuple[str, str]]  # (pattern of a layer's name, what takes its place)
+NAMED = 3  # how many keys an error message names
+COUNTER = "num_batches_tracked"
+# What mmengine's Runner pickles beside the weights: its logs. None of these is ever called or made; the real getattr
+# could fetch anything, and numpy's dtypes and arrays trust the bytes they are made from.
+IGNORED = (
+    "builtins.getattr",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.ndarray",
+    "numpy.dtype",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+)
+COMMON = (
+    (r"fc\.", "cls_head.fc_cls."),
+    (r"(layer\d\.\d+)\.downsample\.0\.", r"backbone.\1.downsample.conv."),
+    (r"(layer\d\.\d+)\.downsample\.1\.", r"backbone.\1.downsample.bn."),
+)
+TORCHVISION = (
+    *COMMON,
+    (r"(layer\d\.\d+\.conv\d)\.0\.0\.", r"backbone.\1.conv.conv_s."),  # (2+1)D: space, norm, ReLU, time
+    (r"(layer\d\.\d+\.conv\d)\.0\.1\.", r"backbone.\1.conv.bn_s."),
+    (r"(layer\d\.\d+\.conv\d)\.0\.3\.", r"backbone.\1.conv.conv_t."),
+    (r"(layer\d\.\d+\.conv\d)\.0\.", r"backbone.\1.conv."),
+    (r"(layer\d\.\d+\.conv\d)\.1\.", r"backbone.\1.bn."),
+)
+TORCHVISION_STEM = (
+    (r"stem\.0\.", "backbone.conv1.conv."),
+    (r"stem\.1\.", "backbone.conv1.bn."),
+)
+TORCHVISION_STEM_2PLUS1D = (
+    (r"stem\.0\.", "backbone.conv1.conv.conv_s."),
+    (r"stem\.1\.", "backbone.conv1.conv.bn_s."),
+    (r"stem\.3\.", "backbone.conv1.conv.conv_t."),
+    (r"stem\.4\.", "backbone.conv1.bn."),
+)
+RESNETS_3D = (
+    *COMMON,
+    (r"conv1\.", "backbone.conv1.conv."),
+    (r"bn1\.", "backbone.conv1.bn."),
+    (r"(layer\d\.\d+)\.(conv\d)_([st])\.", r"backbone.\1.\2.conv.conv_\3."),
+    (r"(layer\d\.\d+)\.bn(\d)_s\.", r"backbone.\1.conv\2.conv.bn_s."),
+    (r"(layer\d\.\d+)\.bn(\d)_t\.", r"backbone.\1.conv\2.bn."),
+    (r"(layer\d\.\d+)\.conv(\d)\.", r"backbone.\1.conv\2.conv."),
+    (r"(layer\d\.\d+)\.bn(\d)\.", r"backbone.\1.conv\2.bn."),
+)
+STP_VGG16LSTM = ((r"lstm1\.(\w+)\.", r"lstm.\1."), (r"fc8_final\.", "fc8."))
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """{name: tensor on the CPU} of a .safetensors or a torch file, without `state_dict` level and `module.` prefix.
+    """Reads the tensors of a .safetensors or a torch file, by name, without `state_dict` level and `module.` prefix.
+
+    Nothing that a pickle may hold is run. The tensors are on the CPU.
 
     Raises:
         UserError: not a file of weights, damaged, two of one name, or a pickle that asks for more than tensors.
@@ -30,7 +80,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _is_weight(value) -> bool:
-    """Whether value is a tensor with plain numbers in it: pickles hold meta, sparse, nested and quantised ones too."""
+    """Whether value is a tensor with plain numbers in it; pickles hold meta, sparse, nested and quantised ones too."""
     plain = isinstance(value, Tensor) and value.device.type == "cpu" and value.layout == torch.strided
     return plain and not value.is_quantized and not value.is_nested
 
@@ -56,7 +106,7 @@ def _read_pickle(path: Path):
 
 
 class _Ignored:
-    """Takes the place of all that a checkpoint may mention besides tensors: made of anything, does nothing."""
+    """Stands for all that a checkpoint may mention besides tensors: it is made of anything and does nothing."""
 
     def __new__(cls, *_):
         return super().__new__(cls)
@@ -68,17 +118,6 @@ class _Ignored:
         pass
 
 
-# What mmengine's Runner pickles beside the weights: its logs. None of these is ever called or made; the real getattr
-# could fetch anything, and numpy's dtypes and arrays trust the bytes they are made from.
-IGNORED = (
-    "builtins.getattr",
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "numpy.ndarray",
-    "numpy.dtype",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-)
-
-
 def _failure(err: Exception) -> str:
     said = str(err) or type(err).__name__
     if asked := re.search(r"GLOBAL (\S+)", said):
@@ -88,47 +127,8 @@ def _failure(err: Exception) -> str:
     return f"cannot be read: {said.splitlines()[0]}"
 
 
-Weights = Mapping[str, Tensor]
-Rules = Sequence[tuple[str, str]]  # (pattern of a layer's name, what takes its place)
-
-COMMON = (
-    (r"fc\.", "cls_head.fc_cls."),
-    (r"(layer\d\.\d+)\.downsample\.0\.", r"backbone.\1.downsample.conv."),
-    (r"(layer\d\.\d+)\.downsample\.1\.", r"backbone.\1.downsample.bn."),
-)
-TORCHVISION = (
-    *COMMON,
-    (r"(layer\d\.\d+\.conv\d)\.0\.0\.", r"backbone.\1.conv.conv_s."),  # (2+1)D: space, norm, ReLU, time
-    (r"(layer\d\.\d+\.conv\d)\.0\.1\.", r"backbone.\1.conv.bn_s."),
-    (r"(layer\d\.\d+\.conv\d)\.0\.3\.", r"backbone.\1.conv.conv_t."),
-    (r"(layer\d\.\d+\.conv\d)\.0\.", r"backbone.\1.conv."),
-    (r"(layer\d\.\d+\.conv\d)\.1\.", r"backbone.\1.bn."),
-)
-STP_VGG16LSTM = ((r"lstm1\.(\w+)\.", r"lstm.\1."), (r"fc8_final\.", "fc8."))
-TORCHVISION_STEM = (
-    (r"stem\.0\.", "backbone.conv1.conv."),
-    (r"stem\.1\.", "backbone.conv1.bn."),
-)
-TORCHVISION_STEM_2PLUS1D = (
-    (r"stem\.0\.", "backbone.conv1.conv.conv_s."),
-    (r"stem\.1\.", "backbone.conv1.conv.bn_s."),
-    (r"stem\.3\.", "backbone.conv1.conv.conv_t."),
-    (r"stem\.4\.", "backbone.conv1.bn."),
-)
-RESNETS_3D = (
-    *COMMON,
-    (r"conv1\.", "backbone.conv1.conv."),
-    (r"bn1\.", "backbone.conv1.bn."),
-    (r"(layer\d\.\d+)\.(conv\d)_([st])\.", r"backbone.\1.\2.conv.conv_\3."),
-    (r"(layer\d\.\d+)\.bn(\d)_s\.", r"backbone.\1.conv\2.conv.bn_s."),
-    (r"(layer\d\.\d+)\.bn(\d)_t\.", r"backbone.\1.conv\2.bn."),
-    (r"(layer\d\.\d+)\.conv(\d)\.", r"backbone.\1.conv\2.conv."),
-    (r"(layer\d\.\d+)\.bn(\d)\.", r"backbone.\1.conv\2.bn."),
-)
-
-
 def converted(weights: Weights, format: str) -> dict[str, Tensor]:
-    """{name in our recognizer: tensor} of a file's {name: tensor}; no tensor is changed, none is dropped.
+    """Renames a file's tensors to the names of our recognizers; no tensor is changed, none is dropped.
 
     Formats: `mmaction2`, names as they are; `torchvision`, its r3d_18 and r2plus1d_18; `3d_resnets`, the resnet and
     resnet2p1d of kenshohara/3D-ResNets-PyTorch with shortcuts of type B; `stp_vgg16lstm`, the VGG16LSTM of
@@ -156,7 +156,7 @@ def _new_name(name: str, rules: Rules) -> str:
 
 
 def _torchvision(weights: Weights) -> dict[str, Tensor]:
-    """Its networks number the layers of their stems alike: only R(2+1)D's has a fourth, `stem.3`."""
+    """Renames torchvision's weights; only the stem of R(2+1)D has a fourth layer, `stem.3`."""
     stem = TORCHVISION_STEM_2PLUS1D if "stem.3.weight" in weights else TORCHVISION_STEM
     return _renamed(weights, (*TORCHVISION, *stem))
 
@@ -168,12 +168,9 @@ FORMATS: dict[str, Callable[[Weights], dict[str, Tensor]]] = {
     "stp_vgg16lstm": partial(_renamed, rules=STP_VGG16LSTM),
 }
 
-NAMED = 3  # how many keys an error message names
-COUNTER = "num_batches_tracked"
-
 
 def with_counters(wanted: Weights, given: Weights) -> dict[str, Tensor]:
-    """given, with the model's own batch counters if given has not a single one.
+    """The given weights, with the model's own batch counters if they have not a single one.
 
     Files older than PyTorch 0.4.1 have none, nor have those converted from other libraries. The counter has no part
     in a network with running averages of fixed momentum, neither in evaluation nor in training.
@@ -184,7 +181,11 @@ def with_counters(wanted: Weights, given: Weights) -> dict[str, Tensor]:
 
 
 def check_weights(wanted: Weights, given: Weights, path: Path) -> None:
-    """Raises UserError unless given has the names, shapes and kinds of number of wanted; path names the file."""
+    """Checks that given has the names, shapes and kinds of number of wanted. path: names the file in messages.
+
+    Raises:
+        UserError: it has not.
+    """
     faults = {
         "missing": [name for name in wanted if name not in given],
         "unexpected": [name for name in given if name not in wanted],
@@ -199,18 +200,18 @@ def check_weights(wanted: Weights, given: Weights, path: Path) -> None:
         raise UserError(f"checkpoint {path} does not fit the model: {words}{'; '.join(said)}{hint}")
 
 
-def _other_names(path: Path) -> str:
-    formats = " | ".join(name for name in FORMATS if name != "mmaction2")
-    return f"; if its names are another project's, say whose: model.checkpoint={{file: {path}, format: {formats}}}"
-
-
 def misfits(wanted: Weights, given: Weights) -> list[str]:
     """Names that both have, in different shapes."""
     return [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
 
 
+def _other_names(path: Path) -> str:
+    formats = " | ".join(name for name in FORMATS if name != "mmaction2")
+    return f"; if its names are another project's, say whose: model.checkpoint={{file: {path}, format: {formats}}}"
+
+
 def _classes(wanted: Weights, given: Weights) -> str:
-    """The words for a head of another number of classes: one layer that differs in its outputs alone."""
+    """Error text for a head of another number of classes, told by one layer that differs in its outputs alone."""
     names = misfits(wanted, given)
     layers = {name.rpartition(".")[0] for name in names}
     shapes = [(given[name].shape, wanted[name].shape) for name in names]
@@ -229,7 +230,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _kinds_differ(name: str, wanted: Weights, given: Weights) -> bool:
-    """Whether one is of real numbers and the other is not; half and double precision are one kind."""
+    """Whether one holds real numbers and the other does not; half and double precision are one kind."""
     return given[name].is_floating_point() != wanted[name].is_floating_point()
 
 

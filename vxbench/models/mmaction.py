@@ -1,7 +1,7 @@
-"""The one door to mmaction2: what its 1.2 release needs to be imported, its registry and its own configs.
+"""Gives access to mmaction2: a shim that its 1.2 release needs to be imported, its registry and its own configs.
 
-Importing this module installs the shim and imports nothing of mmaction2, so a spawned worker that
-unpickles a classifier has the shim in time.
+Importing this module installs the shim and imports nothing of mmaction2, so a spawned worker that unpickles a
+classifier has the shim in time.
 """
 
 import importlib.util
@@ -46,7 +46,7 @@ _install()
 
 @lru_cache(maxsize=1)
 def registry():
-    """mmaction2's MODELS, filled, with vxbench's own backbones in it. Imports mmaction2 (seconds)."""
+    """The registry MODELS of mmaction2, filled, with vxbench's own networks in it. Imports mmaction2, for seconds."""
     from mmengine.logging import MMLogger
     from mmengine.registry import init_default_scope
 
@@ -68,13 +68,13 @@ def _recognition() -> Path:
 
 
 def config_names() -> list[str]:
-    """`<arch>/<name>` of every recognition config that the installed mmaction2 carries."""
+    """Names `<arch>/<name>` of the recognition configs that the installed mmaction2 carries."""
     root = _recognition()
     return sorted(str(path.relative_to(root).with_suffix("")) for path in root.glob("*/*.py"))
 
 
 def read_config(name: str):
-    """mmaction2's own config `<arch>/<name>` as an mmengine Config.
+    """Reads mmaction2's own config `<arch>/<name>`, as an mmengine Config.
 
     Raises:
         UserError: no such config.

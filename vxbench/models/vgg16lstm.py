@@ -1,4 +1,4 @@
-"""VGG16LSTM: VGG16 on every frame, a ReLU-LSTM over the frames' fc7, and the mean of its class probabilities.
+"""Defines VGG16LSTM: VGG16 on every frame, a ReLU-LSTM over the frames' fc7, and the mean of its class probabilities.
 
 Source: Bargal et al. 2018 (Excitation Backprop for RNNs), section 4.1; Li et al. 2021 (STEP), section 4.1.1.
 """
@@ -14,7 +14,7 @@ from vxbench.ranges import whole, within
 
 
 class ReLULSTM(nn.Module):
-    """One step of an LSTM whose tanh are ReLUs, so that cell and hidden state are never negative.
+    """An LSTM cell with ReLUs in place of tanh, so that cell and hidden state are never negative.
 
     c = f * c_prev + i * g and h = o * ReLU(c), with i, f, o sigmoid and g ReLU of one linear layer on [x, h_prev].
     The rows of fc_x (4 M, D) and fc_h (4 M, M) are i, f, o, g in that order.
@@ -27,24 +27,24 @@ class ReLULSTM(nn.Module):
         self.fc_h = nn.Linear(hidden, 4 * hidden, bias=False)
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """(h, c), each (B, M), after the step that reads x (B, D)."""
+        """The states (h, c), each (B, M), after the step that reads x (B, D)."""
         i, f, o, g = self.gates(x, h)
         c = f * c + i * g
         return o * c.relu(), c
 
     def gates(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """i, f, o, g of the step that reads x (B, D) in hidden state h; each (B, M)."""
+        """The gates i, f, o, g, each (B, M), of the step that reads x (B, D) in hidden state h."""
         i, f, o, g = (self.fc_x(x) + self.fc_h(h)).chunk(4, dim=1)
         return i.sigmoid(), f.sigmoid(), o.sigmoid(), g.relu()
 
     @property
     def cell_weights(self) -> tuple[Tensor, Tensor]:
-        """What makes g from x and from h: (M, D) and (M, M)."""
+        """The weights that make g from x, (M, D), and from h, (M, M)."""
         return self.fc_x.weight[-self.hidden :], self.fc_h.weight[-self.hidden :]
 
 
 class VGG16LSTM(nn.Module):
-    """Clips (B, 3, T, size, size) -> class probabilities (B, K), the mean over frames of each step's softmax.
+    """A network from clips (B, 3, T, H, W) to class probabilities (B, K), the mean over frames of each step's softmax.
 
     channels, convs: width and number of 3x3 convolutions of each block. pools: what each block's max-pool divides the
     frame's sides by; None for 2.
@@ -92,14 +92,14 @@ class VGG16LSTM(nn.Module):
         self._initialise()
 
     def forward(self, clip: Tensor) -> Tensor:
-        """p (B, K) of clips (B, 3, T, H, W)."""
+        """Class probabilities (B, K) of clips (B, 3, T, H, W)."""
         frames = clip.transpose(1, 2)
         features = self.frame_features(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         steps = [self.fc8(self.dropout(h)).softmax(dim=1) for h in self.hidden_states(features)]
         return torch.stack(steps).mean(dim=0)
 
     def frame_features(self, frames: Tensor) -> Tensor:
-        """fc7 of frames (N, 3, H, W), not negative: (N, fc)."""
+        """The output (N, fc) of fc7, not negative, for frames (N, 3, H, W)."""
         if frames.shape[-2:] != self.size:
             got = "x".join(map(str, frames.shape[-2:]))
             raise UserError(f"VGG16LSTM is built for frames of {self.size[0]}x{self.size[1]} and got {got}")
@@ -121,7 +121,7 @@ class VGG16LSTM(nn.Module):
         return states
 
     def _initialise(self) -> None:
-        """The forget gate starts open (Jozefowicz et al. 2015): the first frames are then not forgotten in training."""
+        """Opens the forget gate (Jozefowicz et al. 2015), so that training does not forget the first frames."""
         nn.init.ones_(self.lstm.fc_x.bias.data[self.lstm.hidden : 2 * self.lstm.hidden])
         for module in self.children():
             if isinstance(module, nn.Conv2d | nn.Linear) and module is not self.fc8:
@@ -141,7 +141,7 @@ def _blocks(channels: Sequence[int], convs: Sequence[int], pools: Sequence[int])
 
 
 def _check(num_classes, channels, convs, pools, fc, hidden, size) -> tuple[int, int]:
-    """Channels and cells of the last feature map, once all is in range."""
+    """Checks the settings, and returns the channels and the cells of the last feature map."""
     for key, values, count in (
         ("channels", channels, None),
         ("convs", convs, None),

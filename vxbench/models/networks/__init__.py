@@ -1,4 +1,4 @@
-"""Adds networks of our own to mmaction2's registry on import: what configs name as `backbone.type` or `network.type`.
+"""Adds vxbench's networks to mmaction2's registry on import, so that configs can name them as a `type`.
 
 Imported by vxbench.models.mmaction.registry, after mmaction2; nothing else need import it.
 """

@@ -1,4 +1,4 @@
-"""A 3D convolution in two steps, (2+1)D: in space, then in time (Tran et al. 2018, section 3.5)."""
+"""Adds residual networks that mmaction2 lacks: the 3D-ResNets' R3D and R(2+1)D, torchvision's R(2+1)D, narrow TSM."""
 
 from collections import OrderedDict
 from typing import ClassVar
@@ -10,12 +10,16 @@ from mmaction.registry import MODELS
 from mmcv.cnn import ConvModule
 from torch import nn
 
+STEM_CHANNELS = 45  # between the two steps of torchvision's R(2+1)D stem; the paper's rule would give 83
+
 
 def factored(conv: nn.Conv3d, mid_channels: int) -> nn.Sequential:
-    """A convolution in space to mid_channels, batch norm, ReLU, and one in time: takes conv's place.
+    """A (2+1)D convolution in conv's place: one in space to mid_channels, batch norm, ReLU, and one in time.
 
     Kernel, stride and padding are those of conv, split between the two; there are no biases. The layers are named
     conv_s, bn_s, relu, conv_t, as in mmaction2's Conv2plus1d, which fixes the number of channels between them.
+
+    Source: Tran et al. 2018, section 3.5.
     """
     kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
     in_space = {"kernel_size": (1, *kernel[1:]), "stride": (1, *stride[1:]), "padding": (0, *padding[1:])}
@@ -30,7 +34,7 @@ def factored(conv: nn.Conv3d, mid_channels: int) -> nn.Sequential:
 
 
 def mid_channels(inplanes: int, planes: int) -> int:
-    """As many channels as give a factored 3x3x3 convolution the parameters of the whole one, rounded down."""
+    """The number of channels that gives a factored 3x3x3 convolution the whole one's parameters, rounded down."""
     return 27 * inplanes * planes // (9 * inplanes + 3 * planes)
 
 
@@ -69,9 +73,6 @@ class HaraResNet2Plus1d(HaraResNet3d):
         for depth, (block, blocks) in HaraResNet3d.arch_settings.items()
         if block is Bottleneck3d
     }
-
-
-STEM_CHANNELS = 45  # between the two steps of the stem; the paper's rule would give 83
 
 
 class FactoredBasicBlock3d(BasicBlock3d):
@@ -121,7 +122,7 @@ class NarrowResNetTSM(ResNetTSM):
         super().__init__(depth, **kwargs)
 
     def init_structure(self):
-        """Called when the stock layers stand: narrow ones take their place, then come the shifts."""
+        """Puts narrow layers in the place of the stock ones, then adds the shifts; called once those stand."""
         self.conv1 = self._stem(self.conv1)
         self.inplanes = self.base_channels
         for stage, name in enumerate(self.res_layers):
