@@ -214,7 +214,7 @@ def test_all_that_is_missing_is_named_in_one_error(tmp_path):
     with pytest.raises(UserError) as caught:
         opened(tmp_path, labels="kinetics700", split="test")
     expected = ("kinetics700/test", "annotations/test.csv", "label_map_k700.txt", "cvdfoundation", "kinetics700.tar.gz")
-    for part in (*expected, f"vxbench-make-mini --root {tmp_path}"):
+    for part in (*expected, f"vxbench make-mini --root {tmp_path}"):
         assert part in str(caught.value)
 
 

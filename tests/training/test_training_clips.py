@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vxbench.datasets.base import ClipRef
-from vxbench.datasets.mini.actors import CLASSES, unpacked
-from vxbench.datasets.mini.ucf import scene
+from vxbench.datasets.mini.actors import unpacked
+from vxbench.datasets.mini.ucf import CLASSES, scene
 from vxbench.datasets.view import SAMPLERS, Sampler
 from vxbench.errors import ClipError, OutOfRange
 from vxbench.training.augment import Augmentation, random_moments, random_pick, random_window, recoloured, shifted
@@ -124,7 +124,7 @@ def test_without_its_actors_a_scene_is_unchanged_elsewhere(name):
     for t, bare in zip(times, empty, strict=True):
         full = unpacked(drawn.frame(t))
         inside = np.zeros((240, 320), bool)
-        for x, y, w, h in (mover.boxes()[t] for mover in drawn.movers[1:]):
+        for x, y, w, h in (mover.box(t) for mover in drawn.movers[1:]):
             inside[y : y + h, x : x + w] = True
         assert (bare[~inside] == full[~inside]).all()
         # an ellipse fills pi/4 of its box, and hardly a pixel of it has the background's colour

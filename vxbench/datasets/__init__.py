@@ -1,1 +1,1 @@
-"""Data sets: an index of clips, decoding, annotation, preprocessing; the generator of the mini data."""
+"""Data sets: indices of clips, decoding, annotation, and the generator of the mini data."""

@@ -1,8 +1,9 @@
-"""What the runner asks of a data set: an index of clips, and one clip decoded on demand."""
+"""Defines the contract of all data sets: an index of clips, and one clip decoded on demand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,22 +16,22 @@ from vxbench.ranges import one_of
 
 @dataclass(frozen=True)
 class ClipRef:
-    """A clip in the index: nothing of it is decoded yet.
+    """A clip in the index, of which nothing is decoded yet.
 
     id: unique and stable, "<Class>/<video name>". path: a video, or a folder of its frames; where neither is there, the
-    place a video was expected. label: index into the data set's `classes`. span: the 0-based frames start <= t < stop
-    of the video that the clip is sampled from, None for all.
+    place a video was expected. label: index into the data set's `classes`, None where nobody knows it. span: the 0-based
+    frames start <= t < stop of the video that the clip is sampled from, None for all.
     """
 
     id: str
     path: Path
-    label: int
+    label: int | None
     span: tuple[int, int] | None = None
 
 
 @dataclass
 class Clip:
-    """A clip as the model will see it, before its colours are normalised.
+    """A decoded clip as the model will see it, before its colours are normalised.
 
     frames: (T, H, W, 3) uint8, RGB. boxes: (T, H, W) bool, union of the boxes, or None.
     annotated: (T,) bool, frames that carry an annotation, or None.
@@ -44,13 +45,13 @@ class Clip:
 
 
 class VideoDataset:
-    """Base of all data sets. Small enough to be pickled into a decoding process.
+    """Base of all data sets; an object is small enough to be pickled into a decoding process.
 
     A data set fills `classes`, `clips`, `selection` (one line that says which clips these are, for the foot of a table)
     and overrides `annotate` and `digest`.
 
-    frames, sampling, interval: see `sampling`. height, width, resize, short_side, full: see `transform`.
-    decoder: see `decode`. gaps: what to do with a folder of frames that lacks some, see `media`.
+    frames, sampling, interval: see `view.Sampler`. height, width, resize, short_side, full: see `view.Spatial`.
+    decoder: `auto`, `decord` or `pyav`, see `decode`. gaps: whether a folder that lacks frames is refused, see `media`.
     cache: a folder that keeps the sampled and resized frames of each clip, or None; see `cache`.
 
     Raises:
@@ -61,6 +62,8 @@ class VideoDataset:
     clips: list[ClipRef]
     selection: str
     source: str  # where its videos are got, in a few words
+    published_classes: ClassVar[int | None] = None  # that have clips in the published test split
+    published_clips: ClassVar[int | None] = None  # of that split, its first fold
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class VideoDataset:
         self.cache = None if cache is None else Path(cache)
 
     def load(self, ref: ClipRef) -> Clip:
-        """Decode and annotate one clip.
+        """Decodes and annotates one clip.
 
         Raises:
             ClipError: the clip is missing, undecodable or not annotated.
@@ -102,17 +105,29 @@ class VideoDataset:
         return Sampled(cut_frames(frames, window), indices, window)
 
     def view(self, ref: ClipRef) -> tuple:
-        """All that decides which frames of its video a clip has and how they look: what a cached copy is found by."""
+        """All that decides which frames of its video a clip has and how they look; a cached copy is found by it."""
         return (ref.span, self.pick, self.spatial, self.decoder, self.gaps)
 
     def annotate(self, ref: ClipRef, sampled: Sampled) -> dict[str, np.ndarray]:
-        """boxes, annotated and action of a clip, as `Clip` has them; those the data set knows.
+        """The fields boxes, annotated and action of `Clip` that the data set knows for a clip.
 
         Raises:
             ClipError: `no_annotation`.
         """
         return {}
 
+    @classmethod
+    def asked_for(cls, settings: Mapping[str, Any]) -> int | None:
+        """Test clips that these settings ask for of the published data, told without its files; None if only they tell.
+
+        settings: the data set's node of the configuration.
+        """
+        if settings.get("fold", 1) != 1 or settings["split"] == "train":
+            return None
+        if settings["per_class"] is None:
+            return cls.published_clips
+        return cls.published_classes and cls.published_classes * settings["per_class"]
+
     def digest(self) -> str:
-        """Short hash of annotation and split lists: in a result's provenance, the data it was made from."""
+        """Short hash of annotation and split lists, which tells in a result's provenance what data it was made from."""
         raise NotImplementedError

@@ -1,10 +1,10 @@
-"""Decoded clips kept on disk: frames sampled and resized, as bytes.
+"""Keeps the sampled and resized frames of clips on disk.
 
 A copy is found by a hash of all that decides it: the video's path, size and time of change (of a folder, those of its
-images), which frames are taken, how they are resized, and the versions of the libraries that do it. It is written to a
-temporary file and renamed, so that processes and machines may share a folder. A copy that is damaged is made anew: each
-part has a checksum. Where a copy cannot be written (disk full, no right to), the run goes on without, and says so once;
-a folder with an image that cannot be looked at (a broken link) has no copy.
+images), which frames are taken, how they are resized, and the versions of the libraries that do it. It appears whole
+or not at all, so that processes and machines may share a folder. A copy that is damaged is made anew: each part has a
+checksum. Where a copy cannot be written (disk full, no right to), the run goes on without, and says so once; a folder
+with an image that cannot be looked at (a broken link) has no copy.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def cached(
     read: Callable[[], Sampled],
     span: tuple[int, int] | None = None,
 ) -> Sampled:
-    """What read() gives for the video at `path`, from `folder` if it was kept there; without a folder, read() itself.
+    """The result of read() for the video at `path`, taken from `folder` if it was kept there; None for no folder.
 
     view: all else that decides the frames; its repr must tell two views apart.
     span: the frames start <= t < stop that read() may look at; changes of other images of a folder do not matter.
@@ -50,7 +50,7 @@ def cached(
 
 
 def _place(folder: Path, path: Path, view: tuple, span: tuple[int, int] | None) -> Path | None:
-    """Where the copy is kept, None if there is no video or not all of it can be looked at: read() knows what to say."""
+    """Path of the copy, None if there is no video or not all of it can be looked at: read() knows what to say."""
     try:
         return folder / f"{_key(path, view, span)}.npz"
     except OSError:
@@ -78,7 +78,7 @@ def _load(path: Path) -> Sampled | None:
 
 
 def _array(content: bytes) -> np.ndarray:
-    """Of a part that was read to its end: only there is its checksum compared, and np.load may stop before it."""
+    """The array in a part that was read to its end. Only there is its checksum compared; np.load may stop earlier."""
     return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
 
 
@@ -96,5 +96,5 @@ def _write(path: Path, sampled: Sampled) -> None:
 
 @lru_cache(maxsize=8)
 def _warn(folder: Path, reason: str) -> None:
-    """Once per process."""
+    """Says once per process that there are no copies, and why."""
     logging.getLogger(__name__).warning("clips are not kept in %s: %s; going on without", folder, reason)

@@ -1,4 +1,4 @@
-"""Frames of an encoded video, through decord or PyAV.
+"""Reads frames of an encoded video, through decord or PyAV.
 
 decord is the default of this field. It is opened by path, as it can crash on the bytes of a damaged file. `auto` takes
 PyAV where decord seeks to the wrong frame, is blind, or costs too much:
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.errors import ClipError, UserError
+from vxbench.errors import ClipError, UserError, first_line
 from vxbench.ranges import one_of
 
 DECODER_NAMES = ("auto", "decord", "pyav")
@@ -39,7 +39,7 @@ Pick = Callable[[int], np.ndarray]
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its video before anything is decoded.
+    """A video file's own account of itself, before anything is decoded.
 
     announced: frames by the header, 0 where it does not say. packets: compressed frames in the file. side: width or
     height, whichever is less. hidden: packets that an edit list hides. timed: whether the file stores a display time of
@@ -63,9 +63,9 @@ class Header:
 def read_frames(
     path: str | Path, pick: Pick, decoder: str = "auto", span: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames that `pick(number of frames) -> (T,) indices` asks for, and their indices.
+    """Reads the frames that `pick(number of frames) -> (T,) indices` asks for.
 
-    Frames are (T, H, W, 3) uint8 RGB, indices (T,) count from 0, in the whole video.
+    Returns (T, H, W, 3) uint8 RGB and the frames' indices (T,), which count from 0 in the whole video.
     span: pick counts only the frames start <= t < stop of the video.
 
     Raises:
@@ -81,11 +81,11 @@ def read_frames(
     except (ClipError, UserError):
         raise
     except Exception as error:  # damaged files make the decoders raise nearly anything
-        raise ClipError("undecodable", f"{path.name}: {_one_line(error)}") from error
+        raise ClipError("undecodable", f"{path.name}: {first_line(error)}") from error
 
 
 def _within(pick: Pick, span: tuple[int, int], path: Path) -> Pick:
-    """`pick` among the frames of a span, told and answered in those of the whole video."""
+    """A pick for the whole video that asks `pick` about the frames of a span alone."""
 
     def picked(total: int) -> np.ndarray:
         start, stop = span[0], min(span[1], total)
@@ -134,7 +134,7 @@ def best_decoder(header: Header) -> str:
 
 
 def read_header(path: Path) -> Header:
-    """Open, look at the video stream and at the times of its packets; nothing is decoded.
+    """Reads the video stream's header and the times of its packets; nothing is decoded.
 
     Raises:
         ClipError: `undecodable`: no video stream, or clearly fewer packets than the header announces.
@@ -158,7 +158,7 @@ def _header(path: Path, state: tuple[int, int]) -> Header:
 
 
 def _is_seekable(shown: np.ndarray, sent: np.ndarray, keys: list[bool], stores_times: bool) -> bool:
-    """Header.seekable, from display time, decoding time and whether it is a keyframe, of each packet, (n,)."""
+    """Header.seekable, from the display time, the decoding time and the keyframe flag of each packet, (n,)."""
     if not stores_times:
         return bool((shown == sent).all())
     latest, earliest = np.maximum.accumulate(shown), np.minimum.accumulate(shown[::-1])[::-1]
@@ -170,7 +170,7 @@ def _is_seekable(shown: np.ndarray, sent: np.ndarray, keys: list[bool], stores_t
 
 @lru_cache(maxsize=64)
 def _indexed(path: Path, state: tuple[int, int]) -> int:
-    """The number of frames of a file with an index of them all, else 0. Nothing but the index is read."""
+    """Number of frames of a file that has an index of them all, else 0. Nothing but the index is read."""
     with _opened(path) as (container, stream):
         entries = stream.index_entries
         complete = _is_a(container, MP4) and len(entries) == stream.frames
@@ -189,7 +189,7 @@ def _decord_reader(path: Path):
 
 
 def _pyav(path: Path, pick: Pick, header: Header) -> tuple[np.ndarray, np.ndarray]:
-    """In order from the start. The number of frames is the header's, else it is counted by decoding."""
+    """Reads frames in order from the start. Their number is the header's, or else it is counted by decoding."""
     total = header.packets if header.counted else _count(path, _state(path))
     indices = pick(total)
     timed = header.timed and not header.hidden
@@ -226,7 +226,7 @@ def _collect(path: Path, indices: np.ndarray, timed: bool, seek: bool = False) -
 
 
 def _from_keyframe(path: Path, container, stream, first: int) -> Iterator[tuple]:
-    """(place in the file, packet) from a keyframe on that precedes frame `first`, by the index of the file."""
+    """Pairs (place in the file, packet), from a keyframe before frame `first` on, by the index of the file."""
     entries, latest, start = stream.index_entries, max(first - REORDER, 0), None
     if latest:
         container.seek(entries[latest].timestamp, stream=stream)  # to some keyframe at or before it
@@ -239,7 +239,7 @@ def _from_keyframe(path: Path, container, stream, first: int) -> Iterator[tuple]
 
 
 def _numbered(packets: Iterable[tuple], timed: bool) -> Iterator[tuple]:
-    """(index in the video, frame) of the (place in the file, packet) of a stream.
+    """Pairs (index in the video, frame) of a stream, from its pairs (place in the file, packet).
 
     A frame's index is the rank of its display time among those of the packets: so it stays right when the decoder
     leaves out a frame. As many frames are shown before a group of pictures as there are packets before it.
@@ -255,7 +255,7 @@ def _numbered(packets: Iterable[tuple], timed: bool) -> Iterator[tuple]:
 
 
 def _upright(frame) -> np.ndarray:
-    """(h, w, 3) RGB, turned as the file says that it is to be shown."""
+    """A frame's pixels (h, w, 3) RGB, turned as the file says that it is to be shown."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
@@ -266,7 +266,7 @@ def _count(path: Path, state: tuple[int, int]) -> int:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """What changes when a file does."""
+    """Size and time of change of a file, by which results about it are remembered."""
     found = path.stat()
     return found.st_size, found.st_mtime_ns
 
@@ -286,7 +286,3 @@ def _opened(path: Path) -> Iterator[tuple]:
 
 def _truncated(path: Path, there: int, announced: int) -> ClipError:
     return ClipError("undecodable", f"{path.name}: truncated, {there} of {announced} frames are there")
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""EPIC-KITCHENS-55: what its two tasks, objects and actions, have in common.
+"""Reads EPIC-KITCHENS-55: the base of its two tasks, EPIC-Object and EPIC-Action.
 
 Layout below `root`/epic55, as published: annotations/EPIC_*.csv, and the lists of STEP's authors in step_lists/. Pixels
 are the official JPEGs, frames_rgb_flow/rgb/train/P01/P01_01/frame_0000000001.jpg, or videos/train/P01/P01_01.MP4. A
@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vxbench.datasets.base import ClipRef, VideoDataset
 from vxbench.datasets.epic_tables import RATE, Clock, Segment, Video, read_table, read_videos, rows_of
@@ -32,25 +33,25 @@ Videos = Mapping[str, Video]
 
 
 class EPIC(VideoDataset):
-    """Base of both tasks, which give the attributes and the four methods that raise NotImplementedError here.
+    """Base of both tasks, which define the attributes and the methods that raise NotImplementedError here.
 
     The test split is the authors' list of segments if it is below root, else our draw: the classes are the words with
     most segments among those with `held_out` segments fit for testing, and `held_out` of each, drawn by `seed`, are the
     test split. The train split is all other segments of the classes, save those that overlap a test clip in time;
     what came before or after it in the same video stays.
 
-    classes, held_out, min_frames, max_frames: of our draw; the last two bound a test segment's frames, at 60 a second,
-    None for no bound. per_class: clips of each class, drawn by `seed`, None for all; the authors' list is taken whole.
-    lists: the folder of the authors' lists below root, None for our draw. videos: folders of JPEGs or videos below
-    root; the first that has a video wins. view: see VideoDataset.
+    classes, held_out, min_frames, max_frames: settings of our draw; the last two bound a test segment's frames, at 60 a
+    second, None for no bound. per_class: clips of each class, drawn by `seed`, None for all; the authors' list is taken
+    whole. lists: the folder of the authors' lists below root, None for our draw. videos: folders of JPEGs or videos
+    below root; the first that has a video wins. view: see VideoDataset.
 
     Raises:
         UserError: files are missing (all are named) or have not the published structure.
         OutOfRange: a value outside its range, or too few segments for it.
     """
 
-    name: str  # of the task, in messages
-    key: str  # of its class list
+    name: str  # the task's, in messages
+    key: str  # its class list's
     word: str  # the column that names the class: verb or noun
     list_names: tuple[str, str]  # the authors' files: the test segments, the classes
     source = PIXELS
@@ -98,7 +99,7 @@ class EPIC(VideoDataset):
         raise NotImplementedError
 
     def for_test(self, segment: Segment, info: Videos) -> Segment | None:
-        """What our draw tests of a candidate, None if it is not fit for that."""
+        """The segment that our draw tests for a candidate, None if it is not fit for that."""
         raise NotImplementedError
 
     def tested(self, segment: Segment) -> Segment:
@@ -110,19 +111,27 @@ class EPIC(VideoDataset):
         return [segment]
 
     def keep(self, segments: Sequence[Segment], info: Videos) -> None:
-        """Hold what `annotate` needs to know of the clips."""
+        """Keeps what `annotate` needs to know about the clips."""
         raise NotImplementedError
 
     def fits(self, segment: Segment) -> bool:
         """Whether a segment's length is fit for testing."""
         return self.min_frames <= segment.frames <= (self.max_frames or segment.frames)
 
+    @classmethod
+    def asked_for(cls, settings: Mapping[str, Any]) -> int | None:
+        """See VideoDataset. The number is that of our draw, as the authors' list is known only where it lies."""
+        if settings["split"] == "train":
+            return None
+        held_out = settings["held_out"]
+        return settings["classes"] * min(held_out, settings["per_class"] or held_out)
+
     def digest(self) -> str:
         """Short sha256 of the annotation and the lists, for the provenance of results."""
         return self._digest
 
     def _located(self, root: Path, videos: list[str]) -> dict[str, Path]:
-        """Name -> path of all files that are read."""
+        """Paths of all files that are read, by name."""
         lists = self.lists
         listed = lists is not None and any((root / lists / name).exists() for name in self.list_names)
         names = self.needed(listed, drawn=not listed or self.split == "train")
@@ -173,7 +182,7 @@ class EPIC(VideoDataset):
         return sorted(enough, key=lambda word: (-counts[word], word))[: self.number]
 
     def _unlisted(self) -> str:
-        """What would spare us our own draw, if it was asked for."""
+        """Error text on the authors' list, which would spare our own draw; "" if it was not asked for."""
         if self.lists is None:
             return ""
         return f"; the list of STEP's authors, {self.lists}/{self.list_names[0]}, is not there: {AUTHORS}"
@@ -201,8 +210,10 @@ def read_classes(path: Path, word: str) -> list[str]:
 
 
 def _known(segments: list[Segment], info: Videos) -> list[Segment]:
-    """The segments, whose videos must be known, cut where these end: a table may have one run on by the rounding of the
-    length. One that starts there is no segment of that video.
+    """The segments, cut where their videos end: a table may have one run on by the rounding of the length.
+
+    Raises:
+        UserError: a video is not in the table of videos, or a segment starts after its end.
     """
     if unknown := sorted({segment.video for segment in segments} - set(info)):
         raise UserError(f"{VIDEO_INFO} lacks {', '.join(unknown[:5])}; get the published file anew")

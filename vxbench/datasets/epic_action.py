@@ -1,4 +1,4 @@
-"""EPIC-Action (Li et al. 2021, section 4): which action is done, in clips of which it fills a known part.
+"""Reads EPIC-Action (Li et al. 2021, section 4): which action is done, in clips of which it fills a known part.
 
 A test clip is as long as its action but begins before it or ends after it: the window of the action is moved by a
 quarter to three quarters of its length. The action is 25 to 75 % of the clip, and the rest what came before or after.
@@ -25,7 +25,7 @@ TRAINING = ("action", "windows")
 
 
 class EPICAction(EPIC):
-    """Segments by their verb; of a test clip the action's part is known.
+    """Segments classified by their verb; it is known which part of a test clip the action fills.
 
     The authors' list: 100 windows, moved as described above. Our draw moves the windows of actions of at least
     `min_frames` frames by amounts that follow from `seed` and the segment's number. The rest: see EPIC.
@@ -51,7 +51,7 @@ class EPICAction(EPIC):
         super().__init__(root, labels, min_frames=min_frames, **rest)
 
     def annotate(self, ref: ClipRef, sampled: Sampled) -> dict[str, np.ndarray]:
-        """action (T,) bool: frames of the action."""
+        """The field action (T,) bool: frames of the action."""
         start, stop = self.actions[ref.id]
         frames = self.clocks[ref.id].frames(sampled.indices)
         return {"action": (start <= frames) & (frames < stop)}
@@ -90,9 +90,9 @@ def _inside(segment: Segment, info: Videos) -> bool:
 
 
 def moved(segment: Segment, seed: int) -> Iterator[Segment]:
-    """The segment's window moved to the side that is drawn first, then to the other; by the same amount.
+    """The segment's window, moved by one amount to the side that is drawn first, then to the other.
 
-    None of a segment of one frame: it has no part that fills a quarter to three quarters of a clip of its length.
+    A segment of one frame has none: no part of it fills a quarter to three quarters of a clip of its length.
     """
     if segment.frames < 2:
         return
@@ -105,11 +105,13 @@ def moved(segment: Segment, seed: int) -> Iterator[Segment]:
 
 
 def read_windows(path: Path) -> list[Segment]:
-    """The clips of the authors' list. Its `ground` is the side of the background; `middle_frame` is the first frame of
-    the action in a `left` row, and in a `right` row the first that is not: where their loader divides the clip.
+    """The clips of the authors' list.
+
+    Its `ground` is the side of the background; `middle_frame` is the first frame of the action in a `left` row, and in
+    a `right` row the first that is not: there their loader divides the clip.
 
     Raises:
-        UserError: it cannot be read as that list, a middle is outside its clip, or see `checked`.
+        UserError: it cannot be read as that list, a middle is outside its clip, or a segment is refused by `checked`.
     """
     columns = {"seg_id": int, "video_id": str, "verb": str, "start_frame": int, "stop_frame": int}
     columns |= {"middle_frame": int, "ground": str}

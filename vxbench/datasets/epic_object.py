@@ -1,4 +1,4 @@
-"""EPIC-Object (Li et al. 2021, section 4): which object is handled in a segment, with boxes around it.
+"""Reads EPIC-Object (Li et al. 2021, section 4): which object is handled in a segment, with boxes around it.
 
 Boxes are published for two frames a second; `box_reach` says for how many frames around it a box is valid.
 """
@@ -35,14 +35,14 @@ INTERVAL = 30  # frames from one that may have boxes to the next
 
 
 class EPICObject(EPIC):
-    """Segments by their noun, with the boxes of that noun's object.
+    """Segments classified by their noun, with the boxes of that noun's object.
 
     The authors' list: 100 segments of 100 to 300 frames, 5 of each of 20 nouns. Candidates of our draw and for training
     are the segments with a box; fit for testing are those with at most one box in a frame, and boxes in at least
     `coverage` of the frames that may have them, one in 30.
 
-    object_frames: `converted`: boxes are those of the object table, brought to the clock of the actions; `as_written`:
-    object frames are taken for frames of that clock, as STEP's release does. box_reach: frames (at 60 a second) around
+    object_frames: `converted`: boxes are the object table's, brought to the clock of the actions; `as_written`: object
+    frames are taken for frames of that clock, as STEP's release does. box_reach: frames (at 60 a second) around
     a labelled one for which its box is valid; 3 in STEP's release. The rest: see EPIC.
     """
 
@@ -66,7 +66,7 @@ class EPICObject(EPIC):
         super().__init__(root, labels, min_frames=min_frames, max_frames=max_frames, **rest)
 
     def annotate(self, ref: ClipRef, sampled: Sampled) -> dict[str, np.ndarray]:
-        """boxes (T, H, W) bool; annotated (T,) bool: frames with a valid box, which may be none."""
+        """The fields boxes (T, H, W) bool and annotated (T,) bool: frames with a valid box, which may be none."""
         track = self.tracks[ref.id]
         frames = self.clocks[ref.id].frames(sampled.indices)
         boxes = [track.at(t, self.box_reach) for t in frames.tolist()]
@@ -108,7 +108,7 @@ def read_segments(path: Path) -> list[Segment]:
     """The segments of the authors' list, with the boxes written there; their frames are taken as they are.
 
     Raises:
-        UserError: it cannot be read as that list, boxes are none, or see `checked`.
+        UserError: it cannot be read as that list, boxes are none, or a segment is refused by `checked`.
     """
     columns = {"seg_id": int, "video_id": str, "noun": str, "start_frame": int, "stop_frame": int}
     table = read_table(path, {**columns, "bounding_boxes": str})

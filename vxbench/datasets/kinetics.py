@@ -1,4 +1,4 @@
-"""Kinetics-400 and Kinetics-700: ten seconds of YouTube videos, one class each. No boxes.
+"""Reads Kinetics-400 and Kinetics-700: clips of ten seconds from YouTube, one class each. No boxes.
 
 Layout below `root`/kinetics400 (or kinetics700):
 annotations/{val,test,train}.csv    the official lists: label, youtube_id, time_start, time_end (seconds)
@@ -11,9 +11,10 @@ Copies differ: underscores for the spaces of a label's folder, no such folders, 
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vxbench.datasets.base import ClipRef, VideoDataset
 from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all, read_lines
@@ -24,6 +25,7 @@ from vxbench.ranges import one_of
 
 SPLITS = {"val": ("val", "validate"), "test": ("test",), "train": ("train",)}  # split -> what its file may be called
 LABELS = {"kinetics400": "k400", "kinetics700": "k700"}
+PUBLISHED_CLASSES = {"kinetics400": 400, "kinetics700": 700}
 CLASS_ORDERS = ("label_map", "train_csv")
 VIDEOS = ("{split}", "{split}_256", "videos_{split}", "rawframes_{split}", "videos", "frames16/{split}")
 SOURCE = "Kinetics from github.com/cvdfoundation/kinetics-dataset"
@@ -50,7 +52,7 @@ class Row:
         return f"{self.name}/{self.stem}"
 
     def file_names(self) -> list[str]:
-        """What the clip may be called, without ending; the official name first."""
+        """Names that the clip may have, without ending, the official one first."""
         folders = tuple(dict.fromkeys((self.name, self.name.replace(" ", "_"))))
         stems = (self.stem, self.youtube_id, *(f"{f}_{self.youtube_id}" for f in folders))
         return [f"{folder}/{stem}" for stem in stems for folder in folders]
@@ -105,6 +107,13 @@ class Kinetics(VideoDataset):
         self.clips = [ClipRef(row.id, library.find(*row.file_names()), row.label) for row in drawn]
         self.selection = describe(drawn, source, per_class, draw, seed)
 
+    @classmethod
+    def asked_for(cls, settings: Mapping[str, Any]) -> int | None:
+        """See VideoDataset. Only the list can tell how many videos of a whole split are still on YouTube."""
+        if settings["split"] == "train" or settings["per_class"] is None:
+            return None
+        return PUBLISHED_CLASSES[settings["labels"]] * settings["per_class"]
+
     def digest(self) -> str:
         """Short sha256 of the list and of what names the classes, for the provenance of results."""
         return self._digest
@@ -121,7 +130,7 @@ def read_rows(path: Path, classes: list[str]) -> list[Row]:
 
 
 def _lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where it is, and column -> text, of each line of a list below its header."""
+    """Pairs (where it is, for messages; {column: text}) for each line of a list below its header."""
     reader = csv.DictReader(read_lines(path))
     try:
         if lacking := [column for column in columns if column not in (reader.fieldnames or ())]:
@@ -145,7 +154,7 @@ def _row(line: dict[str, str], number: dict[str, int], where: str) -> Row:
 
 
 def _files(root: Path, labels: str, split: str, class_order: str, videos: list[str]) -> list[Path]:
-    """The list of the split, and the file that names the classes."""
+    """Paths of the split's list and of the file that names the classes."""
     clips = Part(videos, SOURCE, folder=True)
     named = _label_map(labels) if class_order == "label_map" else _list(labels, "train")
     return find_all(labels.replace("kinetics", "Kinetics-"), root, [clips, _list(labels, split), named])[1:]
@@ -163,7 +172,7 @@ def _label_map(labels: str) -> Part:
 
 
 def _classes(path: Path, class_order: str) -> list[str]:
-    """Class names in the order of their labels."""
+    """The names of the classes in the order of their labels."""
     if class_order == "train_csv":
         return list(dict.fromkeys(line["label"] for _, line in _lines(path, ["label"])))
     return list(distinct([line.strip() for line in read_lines(path) if line.strip()], path))

@@ -1,4 +1,4 @@
-"""Lists and annotation files of a data set: whether they are there, their lines, their hash."""
+"""Finds the list and annotation files of a data set, reads their lines and takes their hash."""
 
 import hashlib
 from collections import Counter
@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from vxbench.errors import UserError
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Part:
-    """Something a data set needs: the places below the root that it may lie in, the usual one first, and its source.
+    """A file or folder that a data set needs.
 
-    folder: whether it is a folder; else it is a file.
+    places: where below the root it may lie, the usual place first. source: where it is got. folder: a folder, no file.
     """
 
     places: Sequence[str | Path]
@@ -25,17 +27,14 @@ class Part:
         return path.is_dir() if self.folder else path.is_file()
 
     def missing(self, root: Path) -> str:
-        """What to say of it where it is in none of its places."""
+        """Error text for a part that is in none of its places."""
         path = root / self.places[0]
         wrong = f", where there is no {'folder' if self.folder else 'file'} but something else" if path.exists() else ""
         return f"{path}{wrong} ({self.source})"
 
 
-Item = TypeVar("Item")
-
-
 def find_all(dataset: str, root: Path, parts: Iterable[Part]) -> list[Path]:
-    """The path of each part: the first of its places that is there.
+    """Paths of the parts, each in the first of its places that is there.
 
     Raises:
         UserError: one line that names every missing part, where it is got and where it goes.
@@ -45,13 +44,13 @@ def find_all(dataset: str, root: Path, parts: Iterable[Part]) -> list[Path]:
     lacking = [part for part, path in zip(parts, found, strict=True) if path is None]
     if lacking:
         missing = dict.fromkeys(part.missing(root) for part in lacking)
-        made = f"for the generated mini data: vxbench-make-mini --root {root}"
+        made = f"for the generated mini data: vxbench make-mini --root {root}"
         raise UserError(f"{dataset} is not complete, missing: {'; '.join(missing)}; {made}")
     return found
 
 
 def as_list(places: str | Sequence[str]) -> list[str]:
-    """A list of folders; one alone may be given as text."""
+    """The folders as a list; one alone may be given as text."""
     return [places] if isinstance(places, str) else list(places)
 
 
@@ -68,7 +67,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Short sha256 of files, one after the other.
+    """First 16 hex digits of the SHA-256 of the files' contents, one after the other.
 
     Raises:
         UserError: one cannot be read.
@@ -80,7 +79,7 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def distinct(items: Sequence[Item], path: Path) -> Sequence[Item]:
-    """The names or numbers of a file, each of which stands for one thing.
+    """Returns the names or numbers read from a file, once each is known to be there once.
 
     Raises:
         UserError: one of them is there twice.

@@ -1,4 +1,4 @@
-"""Finding and reading a clip in the layouts that people keep: a video, or a folder of its frames.
+"""Finds and reads a clip in the layouts that people keep: a video, or a folder of its frames.
 
 A folder of frames has images named by their number, counted from 1: img_00001.jpg, image_00001.jpg,
 frame_0000000001.jpg or 00001.jpg. A folder that counts from 0 is refused: nothing tells if its annotation does too.
@@ -23,11 +23,11 @@ _NUMBERED = re.compile(r"(?:(?:img|image|frame)[_-]?)?(\d+)\.(?:jpg|jpeg|png)", 
 
 
 class Library:
-    """The videos and frame folders below some folders, whatever their layout.
+    """Index of the videos and frame folders below some folders, whatever their layout.
 
     A clip `<Class>/<name>` is `<folder>/<Class>/<name>` or `<folder>/<name>`, with the ending of a video or as a folder
     of frames; the first of `folders` that has it wins. Each folder is listed once.
-    ending: of the place named for a video that is nowhere; none where folders of frames are expected.
+    ending: the ending of the path returned for a video that is nowhere; "" where folders of frames are expected.
     """
 
     def __init__(self, folders: Iterable[Path], ending: str = ".avi"):
@@ -35,7 +35,7 @@ class Library:
         self._listed: dict[Path, dict[str, Path]] = {}
 
     def find(self, *names: str) -> Path:
-        """The video or folder of frames of the first of these names that is there; else where a video was expected."""
+        """The video or folder of frames of the first name that is there, or the path where a video was expected."""
         for folder in self.folders:
             for name in (n for full in names for n in dict.fromkeys((full, full.rsplit("/", 1)[-1]))):
                 parent, _, stem = name.rpartition("/")
@@ -44,7 +44,7 @@ class Library:
         return self.folders[0] / f"{names[0]}{self.ending}"
 
     def _listing(self, folder: Path) -> dict[str, Path]:
-        """Name without ending -> path, of the videos and folders in a folder; a video comes before a folder."""
+        """Paths of the videos and folders in a folder, by name without ending; a video comes before a folder."""
         if folder not in self._listed:
             found: dict[str, Path] = {}
             for entry in sorted(_entries(folder), key=lambda e: (e.is_dir(), e.name)):
@@ -58,7 +58,7 @@ class Library:
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
-    """What is in a folder; nothing if it is not there."""
+    """The entries of a folder; none if it is not there."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -71,8 +71,9 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 def read_media(
     path: Path, pick: Pick, decoder: str = "auto", span: tuple[int, int] | None = None, gaps: str = "refuse"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames that `pick(number of frames) -> indices` asks for, (T, H, W, 3) uint8 RGB, and their 0-based indices
-    in the whole video.
+    """Reads the frames that `pick(number of frames) -> indices` asks for.
+
+    Returns (T, H, W, 3) uint8 RGB and the frames' 0-based indices in the whole video, (T,).
 
     span: pick counts only the frames start <= t < stop.
     gaps: a folder that lacks frames between the first and the last that pick could ask for is a failure (`refuse`), or
@@ -91,9 +92,9 @@ def read_media(
 
 
 def state(path: Path, span: tuple[int, int] | None = None) -> tuple:
-    """Sizes and times of change of a video, or of the frames of a span in a folder: what changes when they do.
+    """Names, sizes and times of change of a video, or of the images of a span of a folder.
 
-    A folder's own time of change tells nothing of an image that is written over.
+    It changes when they do. A folder's own time of change tells nothing of an image that is written over.
 
     Raises:
         OSError: it is not there or not to be read.
@@ -108,7 +109,7 @@ def state(path: Path, span: tuple[int, int] | None = None) -> tuple:
 
 
 def frame_numbers(folder: Path) -> dict[int, Path]:
-    """0-based frame -> image, of a folder of frames.
+    """The image of each 0-based frame in a folder of frames.
 
     Raises:
         ClipError: `undecodable`: an image of number 0, or two of one number.
@@ -152,7 +153,7 @@ def _stacked(paths: Sequence[Path]) -> np.ndarray:
 
 
 def _image(path: Path) -> np.ndarray:
-    """(h, w, 3) RGB, through Pillow: OpenCV fills what a truncated JPEG lacks with grey and says nothing."""
+    """An image's pixels (h, w, 3) RGB, through Pillow: OpenCV silently fills what a truncated JPEG lacks with grey."""
     try:
         with Image.open(path) as image:
             mode, pixels = image.mode, np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Decoding in other processes, so that a clip that crashes or hangs a decoder costs only itself."""
+"""Decodes in other processes, so that a clip that crashes or hangs a decoder costs only itself."""
 
 import hashlib
 import pickle
@@ -19,12 +19,10 @@ START_SECONDS = 120  # a helper process that is not up by then will not come up
 
 
 class DecodePool:
-    """Loads clips in `workers` processes that never import torch.
+    """Loads clips in `workers` processes that never import torch. Use it in a `with` statement, or call `close`.
 
     When a process dies, or nothing comes back for `timeout_s` seconds, every clip not yet back is tried again
     alone in a process of its own, so that the guilty one is known and the others are saved.
-
-    Use it in a `with` statement or call `close`.
     """
 
     def __init__(self, workers: int = 2, timeout_s: float = 60):
@@ -34,15 +32,15 @@ class DecodePool:
         self._packed = TemporaryDirectory(prefix="vxbench-")
 
     def load(self, dataset: VideoDataset, refs: Sequence[ClipRef]) -> list[Clip | ClipError]:
-        """dataset.load of each clip, in order; a ClipError stands for a clip that failed."""
+        """The results of dataset.load, in the order of refs; a ClipError stands for a clip that failed."""
         return self.submit(dataset, refs).result()
 
     def submit(self, dataset: VideoDataset, refs: Sequence[ClipRef]) -> "Loading":
-        """Start loading; `.result()` waits for it."""
+        """Starts loading the clips; `.result()` waits for them."""
         return Loading(self, self._pack(dataset), list(refs))
 
     def _pack(self, dataset: VideoDataset) -> Path:
-        """The data set as a file: each process reads it once, where a task would carry megabytes of annotation."""
+        """Writes the data set to a file, which each process reads once; a task would carry megabytes of annotation."""
         content = _packed(dataset)
         path = Path(self._packed.name, hashlib.sha256(content).hexdigest())
         if not path.exists():
@@ -50,7 +48,7 @@ class DecodePool:
         return path
 
     def start(self, packed: Path, ref: ClipRef) -> Future:
-        """Queue one clip in the shared processes, new ones if they have died."""
+        """Queues one clip in the shared processes, which are started anew if they have died."""
         if self._shared is None:
             self._shared = lean_executor(self.workers)
         try:
@@ -60,13 +58,13 @@ class DecodePool:
             return self.start(packed, ref)
 
     def discard(self) -> None:
-        """End the shared processes; what they had not finished fails with BrokenProcessPool."""
+        """Ends the shared processes; what they had not finished fails with BrokenProcessPool."""
         if self._shared is not None:
             kill(self._shared)
             self._shared = None
 
     def alone(self, packed: Path, ref: ClipRef) -> Clip | ClipError:
-        """One clip with a process to itself."""
+        """Loads one clip in a process of its own."""
         if self._single is None:
             self._single = lean_executor(1)
             self._single.submit(_ready).result(START_SECONDS)
@@ -97,7 +95,7 @@ class DecodePool:
 
 
 class Loading:
-    """Clips on their way. Made by DecodePool.submit."""
+    """Clips that are being loaded, as DecodePool.submit returns them."""
 
     def __init__(self, pool: DecodePool, packed: Path, refs: list[ClipRef]):
         self.pool, self.packed, self.refs = pool, packed, refs
@@ -109,7 +107,7 @@ class Loading:
         return [self._outcome(future, ref) for future, ref in zip(self.futures, self.refs, strict=True)]
 
     def _wait(self) -> None:
-        """Until all are back. No news for the pool's timeout means that a process hangs: end them all."""
+        """Waits for all clips; ends the processes if none comes back within the pool's timeout, as one then hangs."""
         waiting = set(self.futures)
         while waiting:
             back, waiting = wait(waiting, self.pool.timeout_s, return_when=FIRST_COMPLETED)
@@ -134,7 +132,7 @@ def _unpacked(packed: Path) -> VideoDataset:
 
 
 def _load(packed: Path, ref: ClipRef) -> Clip | ClipError:
-    """In the helper process."""
+    """Loads one clip; runs in the helper process."""
     try:
         return _unpacked(packed).load(ref)
     except ClipError as error:
@@ -144,4 +142,4 @@ def _load(packed: Path, ref: ClipRef) -> Clip | ClipError:
 
 
 def _ready() -> None:
-    """Done when the process is up."""
+    """Does nothing: its result shows that the process is up."""

@@ -1,4 +1,4 @@
-"""Lean helper processes: they do not import the parent's main script, and they end when the parent does."""
+"""Starts lean helper processes, which do not import the parent's main script and end when the parent does."""
 
 import multiprocessing
 import os
@@ -39,14 +39,14 @@ def lean_executor(workers: int) -> ProcessPoolExecutor:
 
 
 def kill(executor: ProcessPoolExecutor) -> None:
-    """End the pool's processes at once, whatever they are doing; what was outstanding fails."""
+    """Ends the pool's processes at once, whatever they are doing; what was outstanding fails."""
     for process in list((executor._processes or {}).values()):
         process.kill()
     executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """Watch the parent from a thread, as one killed by -9 ends nobody. Ctrl-C is the parent's business."""
+    """Watches the parent from a thread, as a parent killed by -9 ends nobody. Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -1,4 +1,4 @@
-"""Which clips of each class a table uses."""
+"""Picks the clips of each class that a table uses, by seed or by name."""
 
 import hashlib
 from collections import defaultdict
@@ -11,7 +11,7 @@ from vxbench.ranges import one_of, whole
 DRAWS = ("seeded", "first")
 
 
-class Listed(Protocol):
+class Labelled(Protocol):
     """A clip, or its line in a list."""
 
     @property
@@ -21,21 +21,21 @@ class Listed(Protocol):
     def label(self) -> int: ...
 
 
-Drawn = TypeVar("Drawn", bound=Listed)
+Ref = TypeVar("Ref", bound=Labelled)
 
 
 def choose(
-    refs: Sequence[Drawn],
+    refs: Sequence[Ref],
     classes: Sequence[str],
     per_class: int | None,
     rule: str = "seeded",
     seed: int = 0,
     source: str = "this split",
-) -> list[Drawn]:
-    """`per_class` clips of each class that has any, or all if it is None; sorted by id.
+) -> list[Ref]:
+    """Draws `per_class` clips of each class that has any, all if it is None; sorted by id.
 
     rule: `seeded` ranks clips by a hash of seed and id, so that the draw is the same everywhere; `first` by id.
-    source: what the clips are of, in messages.
+    source: the name, in messages, of what the clips are drawn from.
 
     Raises:
         UserError: there are no clips.
@@ -59,8 +59,8 @@ def choose(
     return sorted(drawn, key=lambda ref: ref.id)
 
 
-def describe(drawn: Sequence[Listed], source: str, per_class: int | None, rule: str = "seeded", seed: int = 0) -> str:
-    """One line that says which clips `draw` took of `source`: "120 clips, 5 of each class of ..., drawn by seed 0"."""
+def describe(drawn: Sequence[Labelled], source: str, per_class: int | None, rule: str = "seeded", seed: int = 0) -> str:
+    """One line on the clips `choose` took, such as "120 clips, 5 of each of the 24 classes of ..., drawn by seed 0"."""
     if per_class is None:
         return f"all {counted(len(drawn), 'clip')} of {source}"
     classes = counted(len({ref.label for ref in drawn}), "class")
@@ -69,7 +69,7 @@ def describe(drawn: Sequence[Listed], source: str, per_class: int | None, rule: 
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 clip", "2 clips", "3 classes"."""
+    """Number and noun, such as "1 clip", "2 clips" or "3 classes"."""
     ending = "es" if noun.endswith("s") else "s"
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{ending}"
 

@@ -1,4 +1,4 @@
-"""UCF101: 13320 videos of 101 classes, with the official splits. No boxes.
+"""Reads UCF101: 13320 videos of 101 classes, with the official splits. No boxes.
 
 Layout below `root`, as published: the videos in ucf101/ (see VIDEOS) and ucf101/ucfTrainTestlist/{classInd,trainlist0N,
 testlist0N}.txt, N = fold. The mini data set has the same.
@@ -16,23 +16,24 @@ from vxbench.datasets.subset import choose, describe
 from vxbench.errors import UserError
 from vxbench.ranges import one_of, whole
 
+SPLITS = ("test", "train")
+LABELS = ("ucf101",)
+WINDOWS = ("first", "all")
 VIDEOS = ("ucf101/videos", "ucf101/UCF-101", "ucf101/rawframes", "ucf101/jpg")
 LISTS = Path("ucf101/ucfTrainTestlist")
 CLASS_INDEX = LISTS / "classInd.txt"
-_OFFICIAL = "of UCF101TrainTestSplits-RecognitionTask.zip from www.crcv.ucf.edu/data/UCF101.php"
-
-
 SOURCE = "UCF101 from www.crcv.ucf.edu/data/UCF101.php, one folder a class"
+LISTS_SOURCE = "of UCF101TrainTestSplits-RecognitionTask.zip from www.crcv.ucf.edu/data/UCF101.php"
 
 
 def videos_part(videos: Sequence[str]) -> Part:
-    """The videos, in any of these folders."""
+    """The videos as a part of the data set, in any of these folders."""
     return Part(videos, SOURCE, folder=True)
 
 
 def list_part(path: Path) -> Part:
-    """An official list."""
-    return Part([path], f"{path.name} {_OFFICIAL}")
+    """An official list as a part of the data set."""
+    return Part([path], f"{path.name} {LISTS_SOURCE}")
 
 
 def read_list(path: Path) -> list[str]:
@@ -45,10 +46,10 @@ def read_list(path: Path) -> list[str]:
 
 
 def read_labelled(path: Path) -> dict[str, str | None]:
-    """Clip '<Class>/<name>' -> the number behind it in a split list, None where there is none.
+    """The clips '<Class>/<name>' of a split list, each with the number behind it, None where there is none.
 
     Raises:
-        UserError: see `read_list`.
+        UserError: it is no text, or a clip is there twice.
     """
     lines = [words for line in read_lines(path) if (words := line.split())]
     clips = distinct([words[0].removesuffix(".avi") for words in lines], path)
@@ -73,11 +74,6 @@ def class_of(id: str) -> str:
     return id.split("/")[0]
 
 
-SPLITS = ("test", "train")
-LABELS = ("ucf101",)
-WINDOWS = ("first", "all")
-
-
 class UCF101(VideoDataset):
     """Clips of one official split.
 
@@ -97,6 +93,8 @@ class UCF101(VideoDataset):
     """
 
     source = SOURCE
+    published_classes = 101
+    published_clips = 3783
 
     def __init__(
         self,
@@ -131,14 +129,14 @@ class UCF101(VideoDataset):
         return self._digest
 
     def _cut(self) -> None:
-        """Every clip, a whole video, becomes its windows."""
+        """Replaces every clip, a whole video, by its windows."""
         length = self.pick.frames * self.pick.interval
         self.clips = [window for ref in self.clips for window in _windows(ref, length)]
         self.selection += f", cut into {len(self.clips)} windows of {length} frames"
 
 
 def _labelled(listed: Path, classes: list[str]) -> dict[str, int]:
-    """Clip -> label by its class; the number that a list may give beside it must say the same."""
+    """The label of each clip, by its class; the number that a list may give beside it must say the same."""
     number = {name: i for i, name in enumerate(classes, start=1)}
     clips = read_labelled(listed)
     for id, given in clips.items():
@@ -152,12 +150,13 @@ def _labelled(listed: Path, classes: list[str]) -> dict[str, int]:
 
 
 def _windows(ref: ClipRef, length: int) -> list[ClipRef]:
+    """The windows of `length` frames that a clip, a whole video, is cut into."""
     starts = range(0, max(_frame_count(ref.path), 1), length)
     return [replace(ref, id=f"{ref.id}#{k}", span=(start, start + length)) for k, start in enumerate(starts)]
 
 
 def _frame_count(path: Path) -> int:
-    """Frames of a video by its packets, of a folder by the last number; 0 where they cannot be told."""
+    """Number of frames: a video's packets, a folder's last number; 0 where it cannot be told."""
     try:
         return max(frame_numbers(path), default=-1) + 1 if path.is_dir() else read_header(path).packets
     except Exception:  # damaged files make PyAV raise nearly anything; loading the clip will say what is wrong

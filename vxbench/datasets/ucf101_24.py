@@ -1,4 +1,4 @@
-"""UCF101-24: 24 classes of UCF101 with boxes around the actors (corrected-UCF101-Annots).
+"""Reads UCF101-24: 24 classes of UCF101 with boxes around the actors (corrected-UCF101-Annots).
 
 Layout below `root`, as published: the videos of UCF101, ucf101_24/annotations/pyannot.pkl and
 ucf101_24/splits/testlist01.txt. The mini data set has the same.
@@ -27,9 +27,16 @@ from vxbench.datasets.ucf101 import (
     videos_part,
 )
 from vxbench.datasets.view import Sampled, draw_boxes
-from vxbench.errors import ClipError, UserError
+from vxbench.errors import ClipError, UserError, first_line
 from vxbench.ranges import one_of
 
+SPLITS = ("test", "train")
+BOXES = ("union", "last")
+LABELS = ("ucf101_24", "ucf101")
+ANNOTATION = Path("ucf101_24/annotations/pyannot.pkl")
+TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
+ANNOTATION_SOURCE = "of github.com/gurkirt/corrected-UCF101-Annots"
+CLIPS_OF = {"test": "the published test list", "train": "the annotation without the test list"}
 REFERENCE = (320, 240)  # width, height of the frames that boxes are measured in
 
 _ARRAY = np.zeros(0).__reduce__()[0]  # numpy's _reconstruct and scalar, wherever this numpy keeps them
@@ -44,7 +51,7 @@ _ADMITTED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds containers, numbers, strings and numpy arrays; calls nothing else."""
+    """Unpickles containers, numbers, strings and numpy arrays; refuses all else, so a file cannot run code."""
 
     def find_class(self, module: str, name: str):
         try:
@@ -57,14 +64,14 @@ def load_annotation(path: Path) -> dict[str, dict]:
     """The entries of an annotation file, by "<Class>/<video name>".
 
     Raises:
-        UserError: it cannot be read, names a video otherwise, or asks for anything but numpy arrays,
-            numbers, strings and containers.
+        UserError: it cannot be read, names a video otherwise, or asks for anything but numpy arrays, numbers, strings
+            and containers.
     """
     try:
         with Path(path).open("rb") as file:
             content = _Unpickler(file).load()
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise UserError(f"{path} refused: {_one_line(error)}; get the published file anew") from error
+        raise UserError(f"{path} refused: {first_line(error)}; get the published file anew") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} refused: it holds a {type(content).__name__}, not a dict of videos")
     if wrong := [key for key in content if not isinstance(key, str) or "/" not in key]:
@@ -72,13 +79,9 @@ def load_annotation(path: Path) -> dict[str, dict]:
     return content
 
 
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 @dataclass(frozen=True)
 class Tube:
-    """Boxes of 0-based frames sf <= t < ef, (ef - sf, 4) in the type they are stored in (often uint8)."""
+    """One actor's boxes (ef - sf, 4) in the 0-based frames sf <= t < ef, in the type they are stored in (often uint8)."""
 
     sf: int
     ef: int
@@ -108,18 +111,9 @@ def tubes_of(entry: dict, where: str) -> list[Tube]:
 
 
 def boxes_at(tubes: list[Tube], t: int) -> np.ndarray:
-    """All boxes of frame t, (N, 4) int64. Widened before any sum: x + w of uint8 would wrap at 256."""
+    """All boxes of frame t, (N, 4) int64; in uint8, as stored, x + w would wrap at 256."""
     found = [tube.boxes[t - tube.sf].astype(np.int64) for tube in tubes if tube.covers(t)]
     return np.stack(found) if found else np.zeros((0, 4), dtype=np.int64)
-
-
-SPLITS = ("test", "train")
-BOXES = ("union", "last")
-LABELS = ("ucf101_24", "ucf101")
-ANNOTATION = Path("ucf101_24/annotations/pyannot.pkl")
-TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
-_SOURCE = "of github.com/gurkirt/corrected-UCF101-Annots"
-_CLIPS_OF = {"test": "the published test list", "train": "the annotation without the test list"}
 
 
 class UCF101_24(VideoDataset):
@@ -129,7 +123,7 @@ class UCF101_24(VideoDataset):
     for networks trained on UCF101 (as in AOSA's Table IV).
     split: `test` is the published list; `train`, for which no list is published, the rest of the annotation.
     per_class: clips of each class, drawn by `seed`; None for all.
-    boxes: of a clip with several tubes the `union`, or the `last` alone, as STEP's evaluation code.
+    boxes: where a clip has several tubes, their `union`, or the `last` alone, as in STEP's evaluation code.
     videos: where below `root` the videos or their frames are; the first folder that has a clip wins.
     view: see VideoDataset.
 
@@ -139,6 +133,8 @@ class UCF101_24(VideoDataset):
     """
 
     source = SOURCE
+    published_classes = 24
+    published_clips = 910
 
     def __init__(
         self,
@@ -165,14 +161,14 @@ class UCF101_24(VideoDataset):
         library = Library(root / place for place in videos)
         ids = listed if split == "test" else sorted(set(entries) - set(listed))
         refs = [ClipRef(id, library.find(id), label[class_of(id)]) for id in ids]
-        self.clips = choose(refs, self.classes, per_class, seed=seed, source=_CLIPS_OF[split])
+        self.clips = choose(refs, self.classes, per_class, seed=seed, source=CLIPS_OF[split])
         self.selection = _selection(self.clips, split, per_class, seed)
         self.tubes = {ref.id: _tubes(entries[ref.id], ref.id, actions) for ref in self.clips if ref.id in entries}
         if boxes == "last":
             self.tubes = {id: tubes[-1:] for id, tubes in self.tubes.items()}
 
     def annotate(self, ref: ClipRef, sampled: Sampled) -> dict[str, np.ndarray]:
-        """boxes (T, H, W) bool; annotated (T,) bool: frames inside a tube.
+        """The fields boxes (T, H, W) bool and annotated (T,) bool: frames inside a tube.
 
         Raises:
             ClipError: `no_annotation` for a clip that the annotation lacks.
@@ -189,21 +185,21 @@ class UCF101_24(VideoDataset):
 
 
 def _files(root: Path, videos: Sequence[str], labels: str) -> list[Path]:
-    """Annotation and test list, and classInd where labels index it."""
-    parts = [videos_part(videos), *(Part([path], f"{path.name} {_SOURCE}") for path in (ANNOTATION, TEST_LIST))]
+    """Paths of the annotation, the test list and, where labels index it, classInd."""
+    annotated = [Part([path], f"{path.name} {ANNOTATION_SOURCE}") for path in (ANNOTATION, TEST_LIST)]
     index = [list_part(CLASS_INDEX)] if labels == "ucf101" else []
-    return find_all("UCF101-24", root, parts + index)[1:]
+    return find_all("UCF101-24", root, [videos_part(videos), *annotated, *index])[1:]
 
 
 def _labels(actions: list[str], classes: list[str]) -> dict[str, int]:
-    """Class name -> label of the annotated classes."""
+    """The labels of the annotated classes, by name."""
     if unknown := [name for name in actions if name not in classes]:
         raise UserError(f"{CLASS_INDEX} lacks {', '.join(unknown)} of UCF101-24; get the published file anew")
     return {name: classes.index(name) for name in actions}
 
 
 def _selection(drawn: list[ClipRef], split: str, per_class: int | None, seed: int) -> str:
-    said = describe(drawn, _CLIPS_OF[split], per_class, seed=seed)
+    said = describe(drawn, CLIPS_OF[split], per_class, seed=seed)
     return said if per_class is None or split == "train" else f"{said} (the papers' own draw is unpublished)"
 
 

@@ -1,7 +1,8 @@
-"""Which frames of a video make a clip: (frames in the video n, frames wanted T) -> (T,) indices.
+"""Chooses a clip's frames in a video, and brings frames and boxes to the model's size through one map.
 
-Rules that spread T frames over the whole video repeat the frames of a shorter one in order, as evenly as possible: the
-rule of `centre`, which then visits every frame. Rules that take frames in a row start a shorter video over.
+A sampling rule gives T indices for a video of n frames. Rules that spread T frames over the whole video repeat the
+frames of a shorter one in order, as evenly as possible: the rule of `centre`, which then visits every frame. Rules that
+take frames in a row start a shorter video over.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,14 @@ import numpy as np
 from vxbench.errors import UserError
 from vxbench.ranges import one_of, whole
 
+RESIZES = ("squash", "crop")
+
 
 @dataclass(frozen=True)
 class Sampler:
-    """pick(n) -> (T,) indices into a video of n frames, T = frames; interval is the step of `window` and `dense`.
+    """A sampling rule: called with the number n of frames in a video, it gives (T,) indices into it, T = frames.
+
+    name: a key of SAMPLERS. interval: the step of `window` and `dense`.
 
     Raises:
         OutOfRange: an unknown name, fewer than one frame, a step below 1.
@@ -36,36 +41,42 @@ class Sampler:
         return SAMPLERS[self.name](n, self.frames, self.interval)
 
 
-def centre(n: int, frames: int, interval: int = 1) -> np.ndarray:
-    """The centres of T equal segments: floor((k + 1/2) n / T)."""
+def sample_centre(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """The centres of T equal segments: floor((k + 1/2) n / T), k = 0 .. T - 1."""
     return (2 * np.arange(frames) + 1) * n // (2 * frames)
 
 
-def last(n: int, frames: int, interval: int = 1) -> np.ndarray:
-    """n-1, n-1-r, ..., T of them, in order, r = floor(n / T): the test sampler of the released STEP code."""
-    return centre(n, frames) if n < frames else n - 1 - (n // frames) * np.arange(frames)[::-1]
+def sample_last(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """Steps of r = floor(n / T) back from the last frame, in ascending order: the test sampler of STEP's release."""
+    return sample_centre(n, frames) if n < frames else n - 1 - (n // frames) * np.arange(frames)[::-1]
 
 
-def first(n: int, frames: int, interval: int = 1) -> np.ndarray:
-    """The last T of 0, r, 2r, ... < n, r = floor(n / T): the demo sampler of Video-Visual-Explanations."""
-    return centre(n, frames) if n < frames else np.arange(0, n, n // frames)[-frames:]
+def sample_first(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """The last T of 0, r, 2r, ... < n with r = floor(n / T): the demo sampler of Video-Visual-Explanations."""
+    return sample_centre(n, frames) if n < frames else np.arange(0, n, n // frames)[-frames:]
 
 
-def window(n: int, frames: int, interval: int = 1) -> np.ndarray:
+def sample_window(n: int, frames: int, interval: int = 1) -> np.ndarray:
     """The first T frames, `interval` apart; a shorter video starts over (AOSA: sliding window, loop padding)."""
     return np.arange(frames) * interval % n
 
 
-def dense(n: int, frames: int, interval: int = 1) -> np.ndarray:
-    """T frames `interval` apart from the middle of the video; a shorter one starts over (mmaction2's SampleFrames in
-    test mode, one clip)."""
+def sample_dense(n: int, frames: int, interval: int = 1) -> np.ndarray:
+    """T frames `interval` apart around the middle of the video; a shorter one starts over.
+
+    Source: mmaction2's SampleFrames in test mode with one clip.
+    """
     spare = max(n - (frames - 1) * interval - 1, 0)
     return (spare // 2 + np.arange(frames) * interval) % n
 
 
-SAMPLERS = {"last": last, "first": first, "centre": centre, "window": window, "dense": dense}
-
-RESIZES = ("squash", "crop")
+SAMPLERS = {
+    "last": sample_last,
+    "first": sample_first,
+    "centre": sample_centre,
+    "window": sample_window,
+    "dense": sample_dense,
+}
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,15 @@ class Window:
     height: int
 
     def cut(self, frame: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 -> (height, width, 3), bilinear."""
+        """The part of a frame (h, w, 3) uint8 that the model sees, (height, width, 3), resized bilinearly."""
         resized = cv2.resize(frame, (self.full_width, self.full_height), interpolation=cv2.INTER_LINEAR)
         return resized[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def edges(self, box: np.ndarray, reference: tuple[int, int]) -> tuple[int, int, int, int]:
-        """x1, y1, x2, y2 (exclusive) in the window of a box x, y, w, h given in pixels of a `reference` frame
-        (width, height); clipped, so a box outside has x2 <= x1 or y2 <= y1."""
+        """Edges x1, y1, x2, y2 (exclusive) in the window of a box x, y, w, h in pixels of a frame of `reference` size.
+
+        reference: width and height. The edges are clipped, so a box outside has x2 <= x1 or y2 <= y1.
+        """
         x, y, w, h = (int(value) for value in box)
         x1, x2 = _span(x, x + w, self.full_width, reference[0], self.left, self.width)
         y1, y2 = _span(y, y + h, self.full_height, reference[1], self.top, self.height)
@@ -106,15 +119,9 @@ class Sampled:
     window: Window
 
 
-def _span(low: int, high: int, full: int, reference: int, start: int, size: int) -> tuple[int, int]:
-    """floor(low full / reference) and ceil(high full / reference), seen from `start`, within [0, size]."""
-    low, high = low * full // reference - start, -(-high * full // reference) - start
-    return max(low, 0), min(high, size)
-
-
 @dataclass(frozen=True)
 class Spatial:
-    """How frames of any size become `height` x `width`.
+    """A rule that brings frames of any size to `height` x `width`.
 
     `squash`: resize, whatever the aspect. `crop`: resize so that the short side is `short_side`, or else the whole
     frame is `full` (width, height), whatever the aspect; then cut out the centre.
@@ -127,8 +134,8 @@ class Spatial:
     height: int
     width: int
     resize: str = "squash"
-    short_side: int | None = None  # only a crop asks for it,
-    full: tuple[int, int] | None = None  # or for this
+    short_side: int | None = None  # a crop needs this
+    full: tuple[int, int] | None = None  # or this
 
     def __post_init__(self):
         whole("height", self.height, 1)
@@ -139,7 +146,7 @@ class Spatial:
             check_crop(self.width, self.height, self.short_side, self.full)
 
     def window(self, width: int, height: int) -> Window:
-        """The map for frames of this size."""
+        """The map that frames of this size go through."""
         if self.resize == "squash":
             return Window(self.width, self.height, 0, 0, self.width, self.height)
         full_width, full_height = self.full or self._scaled(width, height)
@@ -152,10 +159,10 @@ class Spatial:
 
 
 def check_crop(width: int, height: int, short_side: int | None, full: Sequence[int] | None, prefix: str = "") -> None:
-    """Refuses a crop of width x height out of frames that are not said to be so large; prefix: of the keys' names.
+    """Checks that resized frames are large enough for a crop of width x height. prefix: stands before keys in messages.
 
     Raises:
-        OutOfRange, UserError: as Spatial.
+        OutOfRange, UserError: see Spatial.
     """
     if full is None:
         whole(f"{prefix}short_side", short_side, max(height, width))
@@ -166,13 +173,8 @@ def check_crop(width: int, height: int, short_side: int | None, full: Sequence[i
         whole(f"the {key} of {prefix}full", side, least)
 
 
-def _rounded(numerator: int, denominator: int) -> int:
-    """The nearest whole number to a fraction, halves up."""
-    return (2 * numerator + denominator) // (2 * denominator)
-
-
 def cut_frames(frames: np.ndarray, window: Window) -> np.ndarray:
-    """(T, h, w, 3) uint8 -> (T, H, W, 3) uint8."""
+    """The frames (T, h, w, 3) uint8 as the model sees them, (T, H, W, 3) uint8."""
     return np.stack([window.cut(frame) for frame in frames])
 
 
@@ -187,3 +189,14 @@ def draw_boxes(boxes: list[np.ndarray], reference: tuple[int, int], window: Wind
             x1, y1, x2, y2 = window.edges(box, reference)
             plane[y1 : max(y1, y2), x1 : max(x1, x2)] = True
     return drawn
+
+
+def _span(low: int, high: int, full: int, reference: int, start: int, size: int) -> tuple[int, int]:
+    """floor(low full / reference) and ceil(high full / reference), seen from `start`, within [0, size]."""
+    low, high = low * full // reference - start, -(-high * full // reference) - start
+    return max(low, 0), min(high, size)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """The nearest whole number to a fraction, halves up."""
+    return (2 * numerator + denominator) // (2 * denominator)

@@ -1,1 +1,1 @@
-"""The mini data set: the class is in the actor's motion, boxes are exact, no download and no GPU needed."""
+"""Mini data sets, generated in the layouts of the real ones: the class is in the motion, and boxes are exact."""

@@ -1,8 +1,8 @@
-"""The layout of EPIC-KITCHENS-55, whose published labels are those of the folder `train`.
+"""Generates the mini EPIC-KITCHENS-55: a hand moves as the verb says, and a target looks as the noun says.
 
-Numbers of action frames are 60 a second, those of the official JPEGs; videos have 59.94 frames a second.
-
-Training and test segments of the plan are of different participants. Who draws a split of their own may ignore that.
+Labels are published for the folder `train` alone, so that all videos lie there. Training and test segments of the plan
+are of different participants; who draws a split of their own may ignore that. Numbers of action frames are 60 a second,
+those of the official JPEGs; videos have 59.94 frames a second.
 """
 
 from collections.abc import Iterator
@@ -19,23 +19,39 @@ from vxbench.datasets.mini.actors import STROKES, Player, Sprite, between, coord
 from vxbench.datasets.mini.exact import draw, nearest, stream
 from vxbench.datasets.mini.plan import Plan
 
+ROOT = Path("epic55")
+ANNOTATIONS = ROOT / "annotations"
+FPS = Fraction(60000, 1001)
+RATE = 60  # action frames a second
+SIZE = (144, 256)  # height, width of a video
+TALL, TALL_SIZE = "P03", (192, 256)  # a participant whose videos have another shape
+FRAMES_SIZE = (108, 192)  # of extracted frames, which are smaller than the video whose pixels boxes are measured in
+PER_VIDEO = 6  # segments
+TRAIN_SHARE = (4, 3)  # of the plan's training clips: each segment counts for a noun and for a verb
 
-def fist(colour: np.ndarray, half: int) -> Sprite:
-    """A rounded square with a dark rim and three dark lines between the fingers."""
-    y, x = np.mgrid[-half : half + 1, -half : half + 1]
-    corner = x**4 + y**4
-    lines = (abs(x) * 8 // half % 4 == 2) & (y < 0)
-    dark = lines | (corner * 10 > 7 * half**4)
-    return packed(np.where(dark[..., None], colour // 2, colour)), corner <= half**4
+TRAIN_PARTICIPANTS = [f"P{i:02d}" for i in range(1, 9)]
+TEST_PARTICIPANTS = ["P28", "P29"]
+FRAMES_PARTICIPANT = "P30"  # one test video as frames
+
+ACTION_COLUMNS = (
+    *("uid", "participant_id", "video_id", "narration"),
+    *("start_timestamp", "stop_timestamp", "start_frame", "stop_frame"),
+    *("verb", "verb_class", "noun", "noun_class", "all_nouns", "all_noun_classes"),
+)
+OBJECT_COLUMNS = ("noun_class", "noun", "participant_id", "video_id", "frame", "bounding_boxes")
+INFO_COLUMNS = ("video", "resolution", "duration", "fps")
+OBJECT_STEP = 30  # objects are labelled in frames 1, 31, 61, ... of `object_detection_images`
+
+SHORTEST, LONGEST = 55, 109  # frames of a segment, both odd: see ucf.py
+FREE = (3, 2)  # free frames behind a segment, as a fraction of its length; before the first one as well
+REACH = 32  # pixels that the hand goes to either side
+HAND = (11, 20)  # pixels, half size
+TARGET = (15, 20)  # pixels, half size
+DRIFT = 8  # pixels that the target moves at most
+MARGIN = 2  # pixels between things and the border of their half
 
 
-def noun_sprite(random, noun: str, half: int) -> Sprite:
-    """The target: a shape, two colours and a texture that no other noun and no distractor has."""
-    shape, one, two, texture = NOUNS[noun]
-    y, x = np.mgrid[-half : half + 1, -half : half + 1]
-    light = draw(random, 85, 100)
-    colours = np.array(one) * light // 100, np.array(two) * light // 100
-    return trimmed(packed(np.where(texture(x, y, half)[..., None], *colours)), shape(x, y, half))
+# Nouns and verbs
 
 
 def _disc(x, y, half):
@@ -88,7 +104,7 @@ NOUNS = {
     "radish": (_wedge, (240, 40, 180), (255, 190, 235), _rings),
 }
 
-# verb -> its motion, see `strokes`
+# verb -> the stroke of the hand
 VERBS = {
     "pull": "left",
     "push": "right",
@@ -97,18 +113,17 @@ VERBS = {
     "reach": "growing",
     "withdraw": "shrinking",
 }
-SHORTEST, LONGEST = 55, 109  # frames of a segment, both odd, see `motion`
-FREE = (3, 2)  # free frames behind a segment, as a fraction of its length; before the first one as well
-REACH = 32  # pixels that the hand goes to either side
-HAND = (11, 20)  # pixels, half size
-TARGET = (15, 20)  # pixels, half size
-DRIFT = 8  # pixels that the target moves at most
-MARGIN = 2  # pixels between things and the border of their half
+
+NOUN_CLASS = {noun: i for i, noun in enumerate(["Nothing", *NOUNS])}
+VERB_CLASS = {verb: i for i, verb in enumerate(VERBS)}
+
+
+# Scenes
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames start <= t < stop (0-based) with one action; number counts within its video."""
+    """The 0-based frames start <= t < stop, in which one action is done. number: counts within the video."""
 
     number: int
     noun: str
@@ -119,24 +134,25 @@ class Segment:
 
 @dataclass
 class Scene:
-    """What a video of n frames shows, (height, width) = size. windows: (n, 2) left, top of what is seen of the texture.
+    """A video of n frames: all that it shows.
 
-    hands, targets: of each segment.
+    size: height and width. texture: the background, of which frame t shows what lies from windows[t], (n, 2) left, top,
+    on. hands, targets: one for each segment.
     """
 
     size: tuple[int, int]
     texture: np.ndarray
     windows: np.ndarray
-    distractors: list[actors.Player]
+    distractors: list[Player]
     segments: list[Segment]
-    hands: list[actors.Player]
-    targets: list[actors.Player]
+    hands: list[Player]
+    targets: list[Player]
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def frame(self, t: int) -> np.ndarray:
-        """(height, width) uint32, see `appearance`."""
+        """The picture of frame t, (height, width) uint32."""
         left, top = self.windows[t]
         frame = self.texture[top : top + self.size[0], left : left + self.size[1]].copy()
         for player in (*self.distractors, *self.hands, *self.targets):
@@ -148,7 +164,7 @@ class Scene:
 
 
 def scene(seed: int, video: str, size: tuple[int, int], actions: tuple[tuple[str, str], ...]) -> Scene:
-    """A video with these actions (noun, verb), in this order."""
+    """The scene of a video with these actions (noun, verb), in this order."""
     random = stream(seed, "epic55", video)
     segments, n = _segments(random, actions)
     casts = [_cast(stream(seed, "epic55", video, segment.number), segment, size) for segment in segments]
@@ -173,11 +189,11 @@ def _free(random, n: int) -> int:
 
 
 def _spare(size: tuple[int, int]) -> tuple[int, int]:
-    """How far the window may go on the background, x and y."""
+    """Pixels that the window may go on the background, x and y."""
     return actors.TEXTURE[1] - size[1], actors.TEXTURE[0] - size[0]
 
 
-def _cast(random, segment: Segment, size: tuple[int, int]) -> tuple[actors.Player, actors.Player]:
+def _cast(random, segment: Segment, size: tuple[int, int]) -> tuple[Player, Player]:
     """Hand and target of a segment, each in its half of the picture."""
     height, half = size[0], size[1] // 2
     left = draw(random, 0, 1) * half
@@ -185,7 +201,7 @@ def _cast(random, segment: Segment, size: tuple[int, int]) -> tuple[actors.Playe
     return hand, _target(random, segment, (half - left, 2 * half - left), height)
 
 
-def _hand(random, segment: Segment, columns: tuple[int, int], height: int) -> actors.Player:
+def _hand(random, segment: Segment, columns: tuple[int, int], height: int) -> Player:
     n, reach = segment.stop - segment.start, REACH + HAND[1] + MARGIN
     at = coordinates(random, [STROKES[VERBS[segment.verb]]], n)
     look = _skin(random)
@@ -194,7 +210,7 @@ def _hand(random, segment: Segment, columns: tuple[int, int], height: int) -> ac
     middle = draw(random, columns[0] + reach, columns[1] - 1 - reach), draw(random, reach, height - 1 - reach)
     centres = [middle[i] + between(-REACH, REACH, at[x]) for i, x in enumerate("xy")]
     sprites = [drawn[half] for half in halves]
-    return actors.Player.at(sprites, nearest(np.stack(centres, axis=1)), segment.start)
+    return Player.at(sprites, nearest(np.stack(centres, axis=1)), segment.start)
 
 
 def _skin(random) -> np.ndarray:
@@ -202,8 +218,8 @@ def _skin(random) -> np.ndarray:
     return np.array([240 - tone, 185 - tone, 150 - tone])
 
 
-def _target(random, segment: Segment, columns: tuple[int, int], height: int) -> actors.Player:
-    """Drifts by a few pixels a segment, seen in `_presence` of it."""
+def _target(random, segment: Segment, columns: tuple[int, int], height: int) -> Player:
+    """The target, which drifts by a few pixels a segment and is seen in `_presence` of it."""
     n = segment.stop - segment.start
     first, last = _presence(random, n)
     half = draw(random, *TARGET)
@@ -211,56 +227,50 @@ def _target(random, segment: Segment, columns: tuple[int, int], height: int) -> 
     x, y = draw(random, columns[0] + clear, columns[1] - 1 - clear), draw(random, clear, height - 1 - clear)
     path = actors.drift(random, (x - DRIFT, y - DRIFT), (x + DRIFT, y + DRIFT), n, 400, 200)
     sprites = [noun_sprite(random, segment.noun, half)] * (last - first)
-    return actors.Player.at(sprites, path[first:last], segment.start + first)
+    return Player.at(sprites, path[first:last], segment.start + first)
 
 
 def _presence(random, n: int) -> tuple[int, int]:
-    """From when to when a target is there: half of them always, else two fifths of the segment at most is missed.
+    """First frame and end of a target's presence: half of the targets miss nothing, the others at most two fifths.
 
-    Of the shortest segment that leaves 33 frames: at least one in 30 is a labelled one.
+    The shortest segment then still has 33 frames, of which one at least, as every 30th is, is labelled.
     """
     missed = draw(random, n // 5, 2 * n // 5)
     return ((0, n), (0, n), (missed, n), (0, n - missed))[draw(random, 0, 3)]
 
 
-def _distractor(random, size: tuple[int, int], n: int) -> actors.Player:
-    """Blue, see `actors.distractor`, drifting all over the picture."""
+def _distractor(random, size: tuple[int, int], n: int) -> Player:
+    """A distractor, bluish as all of them, which drifts all over the picture."""
     sprite = actors.distractor(random)
     reach = len(sprite[1]) // 2 + 1
     centres = actors.drift(random, (reach, reach), (size[1] - 1 - reach, size[0] - 1 - reach), n, 900, 300)
-    return actors.Player.at([sprite] * n, centres)
+    return Player.at([sprite] * n, centres)
 
 
-ROOT = Path("epic55")
-ANNOTATIONS = ROOT / "annotations"
-FPS = Fraction(60000, 1001)
-RATE = 60  # action frames a second
-SIZE = (144, 256)  # height, width of a video
-TALL, TALL_SIZE = "P03", (192, 256)  # a participant whose videos have another shape
-FRAMES_SIZE = (108, 192)  # of extracted frames, which are smaller than the video whose pixels boxes are measured in
-PER_VIDEO = 6  # segments
-TRAIN_SHARE = (4, 3)  # of the plan's training clips: each segment counts for a noun and for a verb
+def fist(colour: np.ndarray, half: int) -> Sprite:
+    """A rounded square with a dark rim and three dark lines between the fingers."""
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    corner = x**4 + y**4
+    lines = (abs(x) * 8 // half % 4 == 2) & (y < 0)
+    dark = lines | (corner * 10 > 7 * half**4)
+    return packed(np.where(dark[..., None], colour // 2, colour)), corner <= half**4
 
-TRAIN_PARTICIPANTS = [f"P{i:02d}" for i in range(1, 9)]
-TEST_PARTICIPANTS = ["P28", "P29"]
-FRAMES_PARTICIPANT = "P30"  # one test video as frames
 
-ACTION_COLUMNS = (
-    *("uid", "participant_id", "video_id", "narration"),
-    *("start_timestamp", "stop_timestamp", "start_frame", "stop_frame"),
-    *("verb", "verb_class", "noun", "noun_class", "all_nouns", "all_noun_classes"),
-)
-OBJECT_COLUMNS = ("noun_class", "noun", "participant_id", "video_id", "frame", "bounding_boxes")
-INFO_COLUMNS = ("video", "resolution", "duration", "fps")
-OBJECT_STEP = 30  # objects are labelled in frames 1, 31, 61, ... of `object_detection_images`
+def noun_sprite(random, noun: str, half: int) -> Sprite:
+    """The target: a shape, two colours and a texture that no other noun and no distractor has."""
+    shape, one, two, texture = NOUNS[noun]
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    light = draw(random, 85, 100)
+    colours = np.array(one) * light // 100, np.array(two) * light // 100
+    return trimmed(packed(np.where(texture(x, y, half)[..., None], *colours)), shape(x, y, half))
 
-NOUN_CLASS = {noun: i for i, noun in enumerate(["Nothing", *NOUNS])}
-VERB_CLASS = {verb: i for i, verb in enumerate(VERBS)}
+
+# Files
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make, with its actions (noun, verb) in order. uid: of the first of its segments."""
+    """One video to make, with its actions (noun, verb) in order. uid: that of its first segment."""
 
     seed: int
     video: str
@@ -327,9 +337,9 @@ class Epic:
 
 
 def _deal(seed: int, split: str, per_class: int, participants: list[str]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """The actions of each video of a split, shuffled: `per_class` of each noun and of each verb.
+    """The shuffled actions of each video of a split: `per_class` of each noun and of each verb.
 
-    Of any two pairs of noun and verb, one is dealt at most once more than the other.
+    No pair of noun and verb is dealt more than once more than another.
     """
     verbs = list(VERBS)
     deck = [(noun, verbs[(i + j) % len(verbs)]) for j, noun in enumerate(NOUNS) for i in range(per_class)]
@@ -340,13 +350,13 @@ def _deal(seed: int, split: str, per_class: int, participants: list[str]) -> dic
 
 
 def _smaller(frame: np.ndarray) -> np.ndarray:
-    """(height, width) -> FRAMES_SIZE, the nearest pixel above and left."""
+    """A picture reduced to FRAMES_SIZE; each pixel takes the nearest one above and left."""
     rows, columns = (np.arange(small) * n // small for small, n in zip(FRAMES_SIZE, frame.shape, strict=True))
     return frame[rows[:, None], columns]
 
 
 def digest_of(drawn: Scene) -> str:
-    """Of the middle frame of each segment and of all its boxes."""
+    """The digest of the middle frame of each segment and of all its boxes."""
     middles = [drawn.frame((segment.start + segment.stop) // 2) for segment in drawn.segments]
     return writing.digest_of(middles, [target.corners for target in drawn.targets])
 
@@ -376,14 +386,14 @@ def action_frames(segment: Segment, pace: Fraction) -> tuple[int, int]:
 
 
 def timestamp(frame: int) -> str:
-    """hh:mm:ss.cc, of which the published frame numbers are 60 a second, rounded down."""
+    """The time hh:mm:ss.cc whose published frame number, 60 a second rounded down, is `frame`."""
     centiseconds = -(-frame * 100 // 60)
     seconds, rest = divmod(centiseconds, 100)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:02d}"
 
 
 def _objects(job: Job, segment: Segment, target: Player) -> Iterator[tuple]:
-    """A row for each labelled frame of a segment, "[]" where its target is away."""
+    """The rows of a segment's labelled frames, with boxes "[]" where its target is away."""
     for number, t in labelled(segment.stop, job.pace):
         if t >= segment.start:
             box = target.box(t)
@@ -392,9 +402,9 @@ def _objects(job: Job, segment: Segment, target: Player) -> Iterator[tuple]:
 
 
 def labelled(stop: int, pace: Fraction) -> Iterator[tuple[int, int]]:
-    """Object frame numbers (1, 31, 61, ...) and the stored frames they show, from 0 on and before `stop`.
+    """Pairs of an object frame number (1, 31, 61, ...) and the stored frame that it shows, from 0 on, below `stop`.
 
-    Object frames are those of the video of 59.94 fps, from 1 on; among pictures, 60 a second, it is the nearest.
+    Object frames are those of the video of 59.94 fps, from 1 on; among pictures, 60 a second, the nearest is taken.
     """
     for number in count(1, OBJECT_STEP):
         t = floor((number - 1) * RATE / FPS / pace + Fraction(1, 2))

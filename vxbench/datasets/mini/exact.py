@@ -1,9 +1,8 @@
-"""Arithmetic that gives the same bits on every machine.
+"""Computes with the same bits on every machine, so that the mini data's frames are equal everywhere before encoding.
 
-Why the frames of the mini data set are the same everywhere, bit for bit, before they are encoded: all is done
-in integers or in float64 with + - * / and floor, one ufunc at a time, which IEEE 754 fixes to the last bit;
-random numbers come from RandomState.randint, whose stream numpy has frozen (NEP 19). Functions that differ by
-a bit between CPUs and libraries (sin, exp, sums of floats, resampling by OpenCV) are not used.
+All is done in integers or in float64 with + - * / and floor, one ufunc at a time, which IEEE 754 fixes to the last bit;
+random numbers come from RandomState.randint, whose stream numpy has frozen (NEP 19). Functions that differ by a bit
+between CPUs and libraries (sin, exp, sums of floats, resampling by OpenCV) are not used.
 """
 
 import hashlib
@@ -12,7 +11,7 @@ import numpy as np
 
 
 def stream(seed: int, *names) -> np.random.RandomState:
-    """The random stream of a thing, from the data seed and its names; no stream depends on another."""
+    """The random stream of a thing, seeded by the data's seed and its names; no stream depends on another."""
     digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
     return np.random.RandomState(np.frombuffer(digest, dtype="<u4"))
 
@@ -28,7 +27,7 @@ def fraction(random: np.random.RandomState) -> float:
 
 
 def sine(turns: np.ndarray) -> np.ndarray:
-    """sin(2 pi turns) within 0.0017 (Bhaskara I): for x in [0, 1/2], 16 y / (5 - 4 y) with y = 2 x (1 - 2 x).
+    """Approximates sin(2 pi turns) within 0.0017 (Bhaskara I): 16 y / (5 - 4 y), y = 2 x (1 - 2 x), for x in [0, 1/2].
 
     The quarters of the circle are exact mirror images of one another.
     """
@@ -40,7 +39,7 @@ def sine(turns: np.ndarray) -> np.ndarray:
 
 
 def cosine(turns: np.ndarray) -> np.ndarray:
-    """cos(2 pi turns), as `sine`."""
+    """Approximates cos(2 pi turns) as `sine` does."""
     return sine(np.asarray(turns, dtype=np.float64) + 0.25)
 
 

@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 
 
 class Layout(Protocol):
-    """How one data set is cut into jobs, and what is written of it.
+    """A data set's generator: it cuts the work into jobs, does one, and writes the lists at the end.
 
     chunk: jobs that one process takes at a time.
     """
@@ -33,10 +33,10 @@ class Layout(Protocol):
         """Independent pieces of work that can be pickled."""
 
     def write(self, root: Path, job: Any) -> tuple[Any, str]:
-        """Do one job: what `finish` needs to know of it, and a digest of what was drawn, before encoding."""
+        """Does one job; returns its record for `finish` and a digest of what was drawn, before encoding."""
 
     def finish(self, root: Path, records: list) -> None:
-        """Write lists and annotation, from what `write` told of each job."""
+        """Writes lists and annotation, from the records of all jobs."""
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -55,9 +55,10 @@ def generate(
     only: Iterable[str] = DATA_SETS,
     processes: int = 2,
 ) -> bool:
-    """Make the data sets `only` under `root`, unless exactly these are there complete. Whether anything was made.
+    """Generates the data sets `only` under `root`, unless exactly these are there complete.
 
-    They are written beside `root` and renamed, so that `root` never holds half of them.
+    They are written beside `root` and renamed, so that `root` never holds half of them. Returns whether anything was
+    generated.
 
     Raises:
         UserError: `root` holds files that this generator did not write, or is the current folder or one above it.
@@ -130,7 +131,7 @@ def _refuse_foreign(root: Path) -> None:
 
 
 def _swap(new: Path, root: Path) -> None:
-    """Put `new` in the place of `root`."""
+    """Puts the folder `new` in the place of `root`."""
     old = new.with_suffix(".old")
     if root.exists():
         root.rename(old)

@@ -1,10 +1,10 @@
-"""What decides the mini data down to the last pixel."""
+"""Defines the plan of the mini data, which decides it down to the last pixel."""
 
 from dataclasses import dataclass
 
 from vxbench.ranges import one_of, whole
 
-VERSION = 4  # of what is drawn and written; data of another version are made anew
+VERSION = 4  # raise it when what is drawn or written changes: data of another version are made anew
 DATA_SETS = ("ucf101", "epic55", "kinetics400", "kinetics700")
 
 

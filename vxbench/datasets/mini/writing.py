@@ -1,4 +1,4 @@
-"""Encoded videos, pictures and text files, as data sets are published."""
+"""Writes encoded videos, pictures and text files, as data sets are published."""
 
 import csv
 import hashlib
@@ -17,14 +17,14 @@ JPEG_QUALITY = 80  # of 100
 
 
 def write_xvid(path: Path, frames: Iterable[np.ndarray]) -> None:
-    """Frames (h, w) uint32 as Xvid-tagged MPEG-4 in AVI, 25 fps, without B-frames as the files of UCF101 are."""
+    """Writes frames (h, w) uint32 as Xvid-tagged MPEG-4 in AVI, 25 fps, without B-frames as the files of UCF101."""
     _encode(path, frames, "avi", "mpeg4", Fraction(25), MPEG4, tag="XVID")
 
 
 def write_h264(path: Path, frames: Iterable[np.ndarray], fps: Fraction, preset: str) -> None:
-    """Frames (h, w) uint32, h and w even, as H.264 in MP4, with B-frames as the files of YouTube and cameras.
+    """Writes frames (h, w) uint32, h and w even, as H.264 in MP4, with B-frames as the files of YouTube and cameras.
 
-    preset: of x264, from fast and large to slow and small.
+    preset: x264's, from fast and large to slow and small.
     """
     _encode(path, frames, "mp4", "libx264", fps, {**H264, "preset": preset})
 
@@ -50,7 +50,7 @@ def _encode(
 
 
 def write_jpegs(folder: Path, frames: Iterable[np.ndarray], pattern: str) -> None:
-    """Frames (h, w) uint32 as numbered pictures, from 1 on; `pattern` makes the name from the number.
+    """Writes frames (h, w) uint32 as numbered pictures, from 1 on; `pattern` makes the name from the number.
 
     Raises:
         UserError: a picture cannot be written.
@@ -78,6 +78,6 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> N
 
 
 def digest_of(frames: Iterable[np.ndarray], boxes: Iterable[np.ndarray] = ()) -> str:
-    """sha256 over drawn frames (RGB) and boxes: equal on every machine."""
+    """The SHA-256 of drawn frames (RGB) and boxes, which is equal on every machine."""
     parts = [unpacked(frame).tobytes() for frame in frames] + [box.astype("<i4").tobytes() for box in boxes]
     return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from vxbench.datasets.mini import actors as motion
+from vxbench.datasets.mini import ucf as motion
 from vxbench.datasets.mini.exact import cosine, draw, nearest, sine, stream
-from vxbench.datasets.view import centre
+from vxbench.datasets.view import sample_centre
 
 RING = motion.Ring(x=160, y=120, radius=60, half_width=30, half_height=25)
 
@@ -77,7 +77,7 @@ def test_a_frame_of_a_swing_has_the_actor_anywhere_on_the_ring(name, t):
 
 
 def places(name, n, jitter, frames):
-    return sorted(map(tuple, path(name, n, jitter)[centre(n, frames)].tolist()))
+    return sorted(map(tuple, path(name, n, jitter)[sample_centre(n, frames)].tolist()))
 
 
 @pytest.mark.parametrize("frames", [8, 16])
