@@ -12,6 +12,8 @@ from vxbench.costs.network import random_clips
 from vxbench.costs.options import every_model
 from vxbench.datasets.mini.generate import generate
 
+pytestmark = pytest.mark.slow
+
 
 def numbers(line):
     return [float(number) for number in re.findall(r"\d+\.\d+", line)]

@@ -15,6 +15,7 @@ from vxbench.figures.common import composed, variant
 from vxbench.figures.drawing.cascade import cascade_figure
 from vxbench.figures.methods import block_of
 from vxbench.metrics.sanity.similarity import spearman, ssim
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import explain_clip, open_clip
 
 
@@ -136,12 +137,12 @@ def test_figure_8_shows_the_maps_that_the_curves_are_of(config_of, capsys, monke
     monkeypatch.setattr(aosa_8, "points", lambda rows, *given: spoilt(without(rows, "rank_fc"), *given))
     made(aosa_8.make(config), "aosa_8")
     assert "curves: mean over 9 to 10 clips with its 95 % bootstrap interval" in drawn[0][4].splitlines()
-    mine, one = variant(config, "explainer=aosa_approx_cond"), open_clip(config)
+    mine, one = variant(config, "explainer=aosa_approx_cond"), open_clip(Assembled(config))
     rows, check = aosa_8.cell_rows(mine), build(mine, "metric.sanity")
     assert "all computed before" in capsys.readouterr().out.splitlines()[-1]
     own = rows[rows["clip"] == one.id].set_index("metric").value
     maps = {stage: torch.as_tensor(found)[None].double() for stage, found in aosa_8.stage_maps(mine, one, check)}
-    given = torch.as_tensor(explain_clip(mine, one))[None].double()
+    given = torch.as_tensor(explain_clip(one, Assembled(mine).explainer))[None].double()
     for stage in ("original", "fc", "layer4", "layer3", "layer2", "layer1"):
         # float32 rounding: a cell explains its clips together, the figure this one alone.
         assert float(spearman(given, maps[stage])) == pytest.approx(own[f"rank_{stage}"], abs=1e-3)

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from vxbench.errors import UserError
-from vxbench.figures.drawing import DPI, frame_indices, maps, maps_figures, overlay
-from vxbench.figures.drawing.maps import FigureClip, maps_figure
+from vxbench.figures.drawing import maps
+from vxbench.figures.drawing.maps import FigureClip, frame_indices, maps_figure, overlay
+from vxbench.figures.drawing.style import DPI
 
 ROWS = [("fep", "F-EP (ours)"), ("random", "random map")]
 GREEN = np.array([0x3D, 0xDC, 0x84])
@@ -80,12 +81,13 @@ def test_frames_are_evenly_spaced():
     assert frame_indices(1, 6) == [0]
 
 
-def test_one_picture_a_clip_and_one_of_all(tmp_path, clip):
+def test_several_clips_stand_below_each_other(tmp_path, clip):
     other = FigureClip("Class/w", "Class", clip.frames[:, :20], None, {})
-    paths = maps_figures(tmp_path, [clip, other], ROWS)
-    assert [path.name for path in paths] == ["Class_v__x__y.png", "Class_w.png", "maps.png"]
-    heights = [pixels(path).shape[0] for path in paths]
-    assert heights[2] > heights[0] + heights[1] - DPI  # the two below each other, with one margin less
+    one, two, both = (
+        maps_figure(tmp_path / "a.png", clips, ROWS) and pixels(tmp_path / "a.png").shape[0]
+        for clips in ([clip], [other], [clip, other])
+    )
+    assert both > one + two - DPI  # with one margin less
 
 
 def test_the_same_clip_gives_the_same_bytes(tmp_path, clip):
@@ -109,9 +111,10 @@ def test_a_figure_of_the_same_is_left_alone_and_any_other_drawn_again(tmp_path, 
         array[0, :5] = 255 if change == "frames" else 1
         assert (pixels(maps_figure(path, [clip], ROWS)) != before).any()
     before = path.read_bytes()
-    monkeypatch.setattr("matplotlib.__version__", "0")
-    assert maps_figure(path, [clip], ROWS).read_bytes() != before  # drawn by another version
-    monkeypatch.undo()
+    for version in ("matplotlib.__version__", "vxbench.figures.drawing.maps.DRAWING_VERSION"):
+        monkeypatch.setattr(version, "0")
+        assert maps_figure(path, [clip], ROWS).read_bytes() != before  # drawn by another version
+        monkeypatch.undo()
     clip.notes = {"fep": "p = 0.86"}
     noted = pixels(path)
     assert (pixels(maps_figure(path, [clip], ROWS)) != noted).any()

@@ -4,8 +4,8 @@ import matplotlib.image
 import pytest
 from matplotlib.figure import Figure
 
-from vxbench.figures.drawing import DPI, save
-from vxbench.figures.drawing.save import facts_of
+from vxbench.figures.drawing.save import facts_of, save
+from vxbench.figures.drawing.style import DPI
 
 
 def drawing(words="curve"):

@@ -92,6 +92,7 @@ def check_result(result, out):
 
 
 def check_map(file, result, total, clip):
+    from vxbench.runner.assemble import Assembled
     from vxbench.runner.one_clip import explain_clip, open_clip, probabilities_of_kept
 
     indices = (2 * np.arange(8) + 1) * total // 16
@@ -101,8 +102,8 @@ def check_map(file, result, total, clip):
     assert (str(file["target_name"]), int(file["target"])) == tuple(result["target"][key] for key in ("name", "index"))
     assert result["area"]["mean"] == pytest.approx(float(file["saliency"].mean()))
     config = compose(["explainer=gradcam", "model=tsm", "target=predicted", "dataset.per_class=null"])
-    one = open_clip(config, f"{clip.parent.name}/{clip.stem}")
-    np.testing.assert_array_equal(file["saliency"], explain_clip(config, one))
+    one = open_clip(Assembled(config), f"{clip.parent.name}/{clip.stem}")
+    np.testing.assert_array_equal(file["saliency"], explain_clip(one, Assembled(config).explainer))
     target = int(one.target)
     assert result["p"]["kept"] == pytest.approx(float(probabilities_of_kept(one, file["saliency"])[target]))
     assert result["p"]["deleted"] == pytest.approx(float(probabilities_of_kept(one, 1 - file["saliency"])[target]))
@@ -128,7 +129,7 @@ def test_a_part_of_a_video_for_a_class_by_name_of_a_file_with_any_name(world, cl
     assert main(words) == 0
     printed = capsys.readouterr()
     assert "class explained: CounterclockwiseFromNorth (" in printed.out
-    assert printed.err == "explain: 5 frames for a model of 8: it sees some more than once\n"
+    assert printed.err == "note: 5 frames for a model of 8: it sees some more than once\n"
     result = json.loads((made(world) / "result.json").read_text())
     assert result["target"]["name"] == "CounterclockwiseFromNorth"
     assert result["overlay"]["frames"] == 5
@@ -156,7 +157,7 @@ def test_without_the_data_classes_have_numbers(world, clip, capsys, monkeypatch)
     assert main(["video=a.avi", "explainer=centre", "target=3"]) == 0
     printed = capsys.readouterr()
     assert "class explained: class 3 (3)" in printed.out
-    assert printed.err.startswith("explain: classes have numbers for names: UCF101-24 is not complete, missing: ")
+    assert printed.err.startswith("note: classes have numbers for names: UCF101-24 is not complete, missing: ")
 
 
 def test_the_end_of_a_damaged_video_is_missed_not_the_result(world, clip, capsys, monkeypatch):
@@ -168,8 +169,7 @@ def test_the_end_of_a_damaged_video_is_missed_not_the_result(world, clip, capsys
     assert main([f"video={clip}", "explainer=centre"]) == 0
     total = len(frames_of(clip))
     assert (
-        capsys.readouterr().err
-        == f"explain: overlay.mp4 has 20 of {total} frames; no more of the video can be decoded\n"
+        capsys.readouterr().err == f"note: overlay.mp4 has 20 of {total} frames; no more of the video can be decoded\n"
     )
     assert json.loads((made(world) / "result.json").read_text())["overlay"]["frames"] == 20
 
@@ -213,10 +213,10 @@ def test_an_unknown_class_has_near_names(target, hint):
         (["video=good.avi", "device=tpu"], 1, "device = tpu is not one of"),
         (["video=good.avi", "top=0"], 1, "top = 0 is not a whole number"),
         (["video=good.avi", "paths.results=good.avi"], 1, "good.avi"),
-        (["video=good.avi", "explainer=fepp"], 2, "did you mean 'fep'?"),
+        (["video=good.avi", "explainer=fepp"], 2, "did you mean fep, "),
         (["video=good.avi", "explainer.nothing=1"], 2, "nothing"),
         (["video=good.avi", "explainer=fep,step"], 2, "explainer=fep,step"),
-        (["model=tsm"], 2, "no video; python scripts/explain.py video=my.mp4"),
+        (["model=tsm"], 2, "no video; vxbench explain video=my.mp4"),
     ],
 )
 def test_what_is_wrong_is_one_line(world, clip, capsys, words, status, said):
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_one_line(world, clip, capsys, words, status, said):
     sound(world / "sound.wav")
     assert main([*(["explainer=centre"] if "explainer" not in str(words) else []), *words]) == status
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("explain: ")
+    assert line.startswith("error: ")
     assert said in line
     assert not (world / "results/explained").exists()
 

@@ -1,7 +1,7 @@
 """A cell's id is a hash of exactly what decides its numbers."""
 
 import pytest
-from test_config import composed
+from helpers.configs import composed
 
 from vxbench.runner.batch import generator_of
 from vxbench.runner.cell import cell_of
@@ -82,6 +82,6 @@ def test_a_clip_draws_the_same_numbers_wherever_it_is():
 
 
 def test_where_time_is_measured_another_machine_or_batch_of_masks_makes_another_cell():
-    here = identity("metric=time", machine={"cpu": "a", "threads": 2})
-    assert identity("metric=time", machine={"cpu": "a", "threads": 1}) != here
-    assert identity("metric=time", "metric.time.batch=8", machine={"cpu": "a", "threads": 2}) != here
+    here = identity("metric=seconds", machine={"cpu": "a", "threads": 2})
+    assert identity("metric=seconds", machine={"cpu": "a", "threads": 1}) != here
+    assert identity("metric=seconds", "metric.time.batch=8", machine={"cpu": "a", "threads": 2}) != here

@@ -9,7 +9,8 @@ from vxbench.config import compose
 from vxbench.errors import UserError
 from vxbench.models import fetch
 from vxbench.models.checkpoints import WEIGHTS
-from vxbench.runner.multirun import combinations, file_cells, missing_files
+from vxbench.runner.assemble import Assembled
+from vxbench.runner.multirun import cells, combinations, missing_files
 from vxbench.runner.weights import weights_digest, weights_file
 
 CONTENT = (WEIGHTS / "mini_tsm.safetensors").read_bytes()
@@ -44,9 +45,21 @@ def composed(*overrides):
     return compose(list(overrides))
 
 
+def cells_of(key, profile, overrides):
+    """The first cell of every model and data set of a table."""
+    found = {}
+    for config in cells(f"+table={key}", [f"profile={profile}", *overrides]):
+        found.setdefault((config.model.display, config.dataset.labels), config)
+    return list(found.values())
+
+
+def lacking(key, profile, overrides):
+    return missing_files([Assembled(config) for config in cells_of(key, profile, overrides)])
+
+
 def test_a_table_sweeps_over_models_and_data_sets():
     sweep = ["hydra.sweeper.params.model='r2plus1d,tsm'", "+hydra.sweeper.params.dataset='ucf101_24,ucf101'"]
-    found = [(c.model.key, c.dataset["_target_"].rpartition(".")[2]) for c in file_cells("fep_1", "paper", sweep)]
+    found = [(c.model.key, c.dataset["_target_"].rpartition(".")[2]) for c in cells_of("fep_1", "paper", sweep)]
     assert found == [(model, data) for model in ("r2plus1d", "tsm") for data in ("UCF101_24", "UCF101")]
 
 
@@ -64,23 +77,21 @@ def test_a_table_sweeps_over_models_and_data_sets():
 def test_the_cells_are_those_the_run_will_have(overrides, models):
     if "~tracker.project" in overrides:
         overrides = ["tracker=wandb", *overrides]
-    assert [config.model.display for config in file_cells("fep_1", "mini", overrides)] == [
+    assert [config.model.display for config in cells_of("fep_1", "mini", overrides)] == [
         composed(f"model={model}").model.display for model in models
     ]
 
 
 def test_a_glob_stands_for_the_options_it_matches():
-    found = file_cells("fep_1", "mini", ["model=glob(r3*)", "explainer=glob(ep3d*)"])
+    found = cells_of("fep_1", "mini", ["model=glob(r3*)", "explainer=glob(ep3d*)"])
     assert [config.model.key for config in found] == ["r3d"]
     assert found[0].explainer["_target_"] == composed("explainer=ep3d").explainer["_target_"]
-    every = file_cells(
-        "fep_1", "mini", ["model=glob(*,exclude=r2plus1d_*)", "hydra.sweeper.params.explainer='glob(s*)'"]
-    )
+    every = cells_of("fep_1", "mini", ["model=glob(*,exclude=r2plus1d_*)", "hydra.sweeper.params.explainer='glob(s*)'"])
     assert {config.model.key for config in every} >= {"r2plus1d", "tsm", "custom"}
 
 
 def test_what_a_network_of_ones_own_lacks_is_asked_for(empty):
-    lines = missing_files("fep_1", "mini", ["model=glob(cust*)"])
+    lines = lacking("fep_1", "mini", ["model=glob(cust*)"])
     assert lines[-1] == (
         "give model.network._target_=<module.Class> model.num_classes=<number>; conf/model/custom.yaml says more"
     )
@@ -97,7 +108,7 @@ def test_combinations_are_those_of_hydras_own_sweeper():
 
 def test_each_data_set_and_checkpoint_is_named_once(empty):
     sweep = ["+hydra.sweeper.params.dataset='ucf101_24,ucf101'"]
-    lines = missing_files("fep_1", "paper", sweep)
+    lines = lacking("fep_1", "paper", sweep)
     assert len(lines) == len(set(lines))
     assert all("\n" not in line for line in lines)
     assert sum("testlist01" in line for line in lines) >= 2
@@ -106,7 +117,7 @@ def test_each_data_set_and_checkpoint_is_named_once(empty):
 
 
 def test_an_absent_checkpoint_is_named_with_address_folder_and_switch(empty, server):
-    lines = missing_files("fep_1", "paper", ["model=tsm", *published(server, empty)])
+    lines = lacking("fep_1", "paper", ["model=tsm", *published(server, empty)])
     assert lines[-1] == (
         f"checkpoint {empty}/weights/net.safetensors does not exist (the zoo); download=true fetches it; "
         f"put {server.root}/zoo/net.safetensors into {empty}/weights; "
@@ -116,7 +127,7 @@ def test_an_absent_checkpoint_is_named_with_address_folder_and_switch(empty, ser
 
 
 def test_checkpoints_are_fetched_before_the_first_cell(empty, server):
-    lines = missing_files("fep_1", "paper", ["model=tsm", *published(server, empty), "++download=true"])
+    lines = lacking("fep_1", "paper", ["model=tsm", *published(server, empty), "++download=true"])
     assert len(lines) == 1  # the data set's
     assert (empty / "weights" / "net.safetensors").read_bytes() == CONTENT
 
@@ -132,7 +143,7 @@ def test_a_mirror_folder_serves_without_the_network(empty, server, tmp_path):
 
 def test_overrides_that_cannot_be_composed_are_one_line(empty):
     with pytest.raises(UserError, match=r"fep_1: .*no_such_key") as caught:
-        missing_files("fep_1", "mini", ["no_such_key=1"])
+        lacking("fep_1", "mini", ["no_such_key=1"])
     assert "\n" not in str(caught.value)
 
 

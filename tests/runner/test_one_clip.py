@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_config import composed
+from helpers.configs import composed
 
 from vxbench.config import build
-from vxbench.datasets.base import Clip, ClipRef
+from vxbench.datasets.base import Clip
 from vxbench.errors import ClipError, UserError
 from vxbench.explainers import Gradients
 from vxbench.runner import one_clip
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.job import run_cell
 from vxbench.runner.one_clip import explain_clip, kept_frames, open_clip, present_to_model, probabilities_of_kept
 from vxbench.runner.store import Store
@@ -32,7 +33,7 @@ def config(mini_data):
 
 @pytest.fixture(scope="module")
 def one(config):
-    return open_clip(config)
+    return open_clip(Assembled(config))
 
 
 def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
@@ -40,16 +41,16 @@ def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
     # One clip alone in its shard, so that both compute it in a batch of one.
     given = ("explainer=smoothgrad", "explainer.samples=3", f"paths.results={tmp_path}", "shard.count=8")
     config = config_of(mini_data, *given)
-    outcome = run_cell(config, CHOICES)
+    outcome = run_cell(Assembled(config, CHOICES))
     [picture] = Store(tmp_path / "cells" / outcome.cell).pictures()
     assert picture.clip == one.id
     np.testing.assert_array_equal(picture.frames, one.frames)
     np.testing.assert_array_equal(picture.boxes, one.boxes)
-    saliency = explain_clip(config, one)
+    saliency = explain_clip(one, Assembled(config).explainer)
     # The store keeps float16: half a unit in the last place of values up to 1 is 2^-12.
     np.testing.assert_allclose(saliency, picture.saliency, atol=2**-12, rtol=0)
     assert saliency.dtype == np.float32
-    other_draws = explain_clip(config, replace(one, id="another"))
+    other_draws = explain_clip(replace(one, id="another"), Assembled(config).explainer)
     assert np.abs(other_draws - saliency).max() > 0.01
 
 
@@ -58,7 +59,7 @@ def test_the_gpu_is_chosen_before_anything_is_put_on_it(config, monkeypatch):
     order = []
     monkeypatch.setattr(one_clip, "own_gpu", lambda device: order.append(device))
     monkeypatch.setattr(one_clip, "build", lambda config, key: order.append(key) or build(config, key))
-    open_clip(config)
+    open_clip(Assembled(config))
     assert order == ["dataset", "cpu", "model"]
 
 
@@ -83,7 +84,7 @@ def test_what_the_map_does_not_keep_is_blurred(one):
 
 def test_the_class_explained_is_the_label_or_what_is_predicted(config):
     """A wrong label shows which of the two is asked; the last class is none that comes about by default."""
-    one = open_clip(config, build(config, "dataset").clips[-1].id)
+    one = open_clip(Assembled(config), build(config, "dataset").clips[-1].id)
     assert one.probabilities.argmax() > 0
     wrong = (int(one.probabilities.argmax()) + 1) % len(one.classes)
     clip = Clip(one.frames, one.boxes)
@@ -94,20 +95,20 @@ def test_the_class_explained_is_the_label_or_what_is_predicted(config):
     ]:
         asked = config.copy()
         asked.target = target
-        found = present_to_model(asked, ClipRef("mine", Path(), label), clip, one.classes)
+        found = present_to_model(Assembled(asked), "mine", clip, one.classes, label)
         assert (int(found.target), found.label) == (expected, label)
         assert found.target_name == one.classes[expected]
 
 
 class Watcher(Gradients):
-    def explain_clip(self, classifier, clip, target, context):
+    def explain(self, classifier, clip, target, context):
         self.saw = (clip, target, context.boxes)
         return super().explain(classifier, clip, target, context)
 
 
 def test_the_explainer_sees_the_clip_its_class_and_its_boxes(config, one):
     watcher, other = Watcher(), torch.tensor([(int(one.target) + 1) % len(one.classes)])
-    explain_clip(config, replace(one, target=other), watcher)
+    explain_clip(replace(one, target=other), watcher)
     clip, target, boxes = watcher.saw
     assert torch.equal(clip, one.tensor)
     assert torch.equal(target, other)
@@ -115,22 +116,22 @@ def test_the_explainer_sees_the_clip_its_class_and_its_boxes(config, one):
 
 
 class Broken(Gradients):
-    def explain_clip(self, classifier, clip, target, context):
+    def explain(self, classifier, clip, target, context):
         return super().explain(classifier, clip, target, context) * torch.nan
 
 
 def test_a_map_of_nan_is_said_not_drawn(config, one):
     with pytest.raises(ClipError, match=f"{one.id}: the map holds NaN") as caught:
-        explain_clip(config, one, Broken())
+        explain_clip(one, Broken())
     assert caught.value.kind == "nan_map"
 
 
 def test_an_unknown_clip_names_those_near(config, one):
     with pytest.raises(UserError, match=f"^clip {one.id}x is not among the 8 clips .* did you mean {one.id}") as caught:
-        open_clip(config, f"{one.id}x")
+        open_clip(Assembled(config), f"{one.id}x")
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=f"the first is {one.id}$"):
-        open_clip(config, "?")
+        open_clip(Assembled(config), "?")
 
 
 def test_a_clip_that_cannot_be_decoded_is_said_in_one_line(tmp_path, mini_data, one):
@@ -142,5 +143,5 @@ def test_a_clip_that_cannot_be_decoded_is_said_in_one_line(tmp_path, mini_data, 
     else:
         pytest.fail("the mini clip is expected to be a video file")
     with pytest.raises(ClipError, match=video.stem) as caught:
-        open_clip(config_of(data, "explainer=gradients"), one.id)
+        open_clip(Assembled(config_of(data, "explainer=gradients")), one.id)
     assert caught.value.kind == "undecodable"

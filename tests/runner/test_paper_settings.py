@@ -31,16 +31,17 @@ CLIPS = {  # drawn of each class; None: all
     "aosa_7": {"ucf101": None, "ucf101_24": None},
 }
 METRICS = {
-    "fep_1": "fep_dauc", "fep_2": "fep", "step_1": "topk", "step_2": "step_ratio", "step_3": "spt", "step_4": "spt",
-    "step_5": "tpt", "aosa_1": "aosa", "aosa_2": "aosa", "aosa_3": "aosa", "aosa_4": "spt", "aosa_5": "time",
-    "aosa_6": "aosa",
+    "fep_1": "dc_acc_stc_deletion", "fep_2": "dc_acc_stc", "step_1": "topk", "step_2": "preservation",
+    "step_3": "spatial_pointing", "step_4": "spatial_pointing", "step_5": "temporal_pointing",
+    "aosa_1": "deletion_insertion", "aosa_2": "deletion_insertion", "aosa_3": "deletion_insertion",
+    "aosa_4": "spatial_pointing", "aosa_5": "seconds", "aosa_6": "deletion_insertion",
 }  # fmt: skip
 
 
 def configs(key: str, *explainers: str):
     """{(row, model, data set): config} of the table's cells with these explainers."""
     rows = f"hydra.sweeper.params.explainer='{','.join(explainers)}'"
-    found = [config for _, config in cells(key, "paper", [rows])]
+    found = cells(f"+table={key}", ["profile=paper", rows])
     return {(c.hydra.runtime.choices.explainer, c.model.key, c.hydra.runtime.choices.dataset): c for c in found}
 
 
@@ -114,7 +115,7 @@ def test_clips_of_each_class_and_metrics(key):
     made = configs(key, "centre" if key in ("step_1", "step_2") else "random")
     assert {dataset: config.dataset.per_class for (_, _, dataset), config in made.items()} == CLIPS[key]
     for (_, _, dataset), config in made.items():
-        expected = METRICS.get(key) or {"ucf101": "aosa", "ucf101_24": "spt"}[dataset]
+        expected = METRICS.get(key) or {"ucf101": "deletion_insertion", "ucf101_24": "spatial_pointing"}[dataset]
         assert config.hydra.runtime.choices.metric == expected
 
 

@@ -7,7 +7,7 @@ from vxbench.errors import UserError
 from vxbench.runner.multirun import cells, skip_reason
 from vxbench.tables.published import layout, published, tables
 
-CHOICES = {"model": "r3d", "dataset": "ucf101", "metric": "aosa"}
+CHOICES = {"model": "r3d", "dataset": "ucf101", "metric": "deletion_insertion"}
 
 
 def rules(**table):
@@ -48,7 +48,7 @@ def test_a_rule_about_an_unknown_key_is_refused():
 def test_a_variant_of_a_model_takes_its_place_in_a_table_with_rules():
     """SlowFast-4x16 stands for SlowFast: on Kinetics-400 alone."""
     swept = ["model=slowfast_4x16", "dataset=ucf101,kinetics400", "explainer=random"]
-    [(_, config)] = cells("aosa_6", "mini", swept)
+    [config] = cells("+table=aosa_6", ["profile=mini", *swept])
     assert (config.model.key, config.hydra.runtime.choices.dataset) == ("slowfast", "kinetics400")
 
 
@@ -57,7 +57,7 @@ def test_every_table_runs_each_of_its_cells_once_and_nothing_else(key):
     """The config of each table against its printed layout: (row, model, data set) with a number, or a blank."""
     paper = layout(key)
     ran = []
-    for _, config in cells(key, "mini", []):
+    for config in cells(f"+table={key}", ["profile=mini"]):
         chosen = config.hydra.runtime.choices
         rows = {explainer: row for row, explainer in (config.table.get("rows") or {}).items()}
         row = config.model.key if paper.rows_are == "models" else rows.get(chosen.explainer, chosen.explainer)

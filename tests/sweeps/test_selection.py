@@ -10,18 +10,17 @@ import pytest
 import yaml
 from helpers.finished_cells import cell
 from helpers.paths import ROOT
-from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from vxbench.commands.run import finish
-from vxbench.config import build, conf_dir
+from vxbench.commands.run import finish_sweep
+from vxbench.config import build, compose
 from vxbench.datasets.base import ClipRef
 from vxbench.errors import OutOfRange, UserError
 from vxbench.sweeps import selection as select
 from vxbench.sweeps.selection import check, choose, composed, overrides, read
-from vxbench.sweeps.unseen import check_held_out, overlapping, table_clips
+from vxbench.sweeps.unseen import Tables, check_held_out, overlapping
 
 SHARES = [(low / 10, high / 10) for low in range(1, 11) for high in range(11 - low)]
 
@@ -69,7 +68,7 @@ def refs(*names):
 @pytest.fixture
 def three_clips(monkeypatch):
     """Cells of finished_cells are of a data set that is not on disk: its three clips are unseen."""
-    monkeypatch.setattr(select, "unseen_clips", lambda config, name, settings: refs("c0", "c1", "c2"))
+    monkeypatch.setattr(select, "check_held_out", lambda tables, name, settings: refs("c0", "c1", "c2"))
 
 
 @pytest.fixture
@@ -78,8 +77,8 @@ def selected(tmp_path, three_clips):
     clips = [10.0, 20.0, 30.0]
     first = [cell(tmp_path, "a", 0.5, 0.2, clips), cell(tmp_path, "b", 0.7, 0.0, [50.0, 60.0, 70.0])]
     both = [*first, cell(tmp_path, "c", 0.4, 0.1, clips, model="tsm")]
-    finish(config_of(tmp_path), both)
-    finish(config_of(tmp_path), [cell(tmp_path, "d", 0.2, 0.0, clips, dataset="epic_object")])
+    finish_sweep(config_of(tmp_path), both)
+    finish_sweep(config_of(tmp_path), [cell(tmp_path, "d", 0.2, 0.0, clips, dataset="epic_object")])
     return tmp_path / "selected" / "fep.yaml"
 
 
@@ -100,7 +99,7 @@ def test_the_file_says_what_was_chosen_and_by_what(selected):
 
 def test_a_new_choice_takes_the_place_of_the_old_one_alone(selected):
     results = selected.parents[1]
-    finish(config_of(results), [cell(results, "e", 0.3, 0.3, [99.0, 98.0, 97.0])])
+    finish_sweep(config_of(results), [cell(results, "e", 0.3, 0.3, [99.0, 98.0, 97.0])])
     content = read(selected)
     assert content["r_l"] == {"r2plus1d": {"ucf101_24": 0.3, "epic_object": 0.2}, "tsm": {"ucf101_24": 0.4}}
     assert content["chosen"]["tsm"]["ucf101_24"]["n"] == 3
@@ -108,8 +107,7 @@ def test_a_new_choice_takes_the_place_of_the_old_one_alone(selected):
 
 def test_a_table_takes_the_choices_of_its_models_and_data_set(selected):
     given = overrides(selected, "fep_1")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        configs = {model: compose("run", ["+table=fep_1", f"model={model}", *given]) for model in ("r2plus1d", "tsm")}
+    configs = {model: compose(["+table=fep_1", f"model={model}", *given]) for model in ("r2plus1d", "tsm")}
     bands = {model: build(config, "explainer").band for model, config in configs.items()}
     assert {model: (band.r_l, band.r_h) for model, band in bands.items()} == {"r2plus1d": (0.7, 0.0), "tsm": (0.4, 0.1)}
     foot = configs["tsm"].table.selected
@@ -145,7 +143,7 @@ def test_a_cell_that_lacks_a_clip_of_the_others_is_no_candidate(tmp_path, three_
     """Without the clip that all do worst on, cell b has the best mean."""
     values = [float("nan") if f"c{i}" in lost else value for i, value in enumerate([10.0, 90.0, 95.0])]
     cells = [cell(tmp_path, "a", 0.5, 0.2, [10.0, 50.0, 60.0]), cell(tmp_path, "b", 0.7, 0.0, values)]
-    finish(config_of(tmp_path), cells)
+    finish_sweep(config_of(tmp_path), cells)
     assert read(tmp_path / "selected" / "fep.yaml")["chosen"]["r2plus1d"]["ucf101_24"]["cell"] == best
     said = "b is no candidate: 2 clips have a value, of other cells 3"
     assert (said in capsys.readouterr().out) == bool(lost)
@@ -155,14 +153,14 @@ def test_cells_that_lack_different_clips_are_not_compared(tmp_path, three_clips)
     none = float("nan")
     cells = [cell(tmp_path, "a", 0.5, 0.2, [none, 5.0, 6.0]), cell(tmp_path, "b", 0.7, 0.0, [9.0, none, 9.0])]
     with pytest.raises(UserError, match=r"r2plus1d on ucf101_24: a and b lack different clips"):
-        finish(config_of(tmp_path), cells)
+        finish_sweep(config_of(tmp_path), cells)
 
 
 def test_a_part_of_a_cells_clips_is_not_enough(tmp_path, three_clips):
     """Of two shards one was run."""
     cells = [cell(tmp_path, "a", 0.5, 0.2, [5.0, 6.0], marked=()), cell(tmp_path, "b", 0.7, 0.0, [9.0, 9.0], marked=())]
     with pytest.raises(UserError, match=r"r2plus1d on ucf101_24: a lacks 1 of its 3 clips; .* every shard.index"):
-        finish(config_of(tmp_path), cells)
+        finish_sweep(config_of(tmp_path), cells)
     assert not (tmp_path / "selected" / "fep.yaml").exists()
 
 
@@ -172,7 +170,7 @@ def test_a_pair_without_a_candidate_leaves_the_others_their_choice(tmp_path, thr
     cells += [cell(tmp_path, "b", 0.7, 0.0, [50.0, 60.0, 70.0], model="tsm")]
     cells += [cell(tmp_path, "c", 0.7, 0.0, [5.0, 6.0, 7.0], dataset="ucf101", **every)]
     with pytest.raises(UserError, match=r"^r2plus1d on ucf101_24: .* no cell has a value .*; r2plus1d on ucf101: .*"):
-        finish(config_of(tmp_path), cells)
+        finish_sweep(config_of(tmp_path), cells)
     assert read(tmp_path / "selected" / "fep.yaml")["r_l"] == {"tsm": {"ucf101_24": 0.7}}
     grids = {path.name for path in (tmp_path / "selected").glob("*.csv")}
     assert grids == {f"fep_mini_{of}.csv" for of in ("r2plus1d_ucf101_24", "tsm_ucf101_24", "r2plus1d_ucf101")}
@@ -185,7 +183,7 @@ def settings_of(config):
 def test_the_clips_of_a_choice_are_no_tables(monkeypatch, mini_data):
     monkeypatch.setenv("VXBENCH_MINI_DATA", str(mini_data))
     config = composed(["+sweep=fep_select", "dataset.per_class=null"])
-    train = check_held_out(config, "ucf101_24", settings_of(config))
+    train = check_held_out(Tables.of(config), "ucf101_24", settings_of(config))
     test = build(composed(["+table=fep_1", "dataset.per_class=null"]), "dataset")
     assert train
     assert not {ref.id for ref in train} & {ref.id for ref in test.clips}
@@ -242,9 +240,8 @@ def test_clips_of_our_own_draw_are_a_tables_under_another_seed(epic, tmp_path):
     given = ["dataset=epic_action", "dataset.per_class=null", f"dataset.root={epic}"]
     check(given)
     config = composed(["+sweep=fep_select", "dataset=epic_action", f"dataset.root={epic}"])
-    assert (
-        len(table_clips(config, "epic_action", "described", settings_of(config))) == 60
-    )  # whole: 10 of each of 6 verbs
+    whole = Tables.of(config).clips("epic_action", "described", settings_of(config))
+    assert len(whole) == 60  # 10 of each of 6 verbs
     with pytest.raises(UserError, match=r"clips of epic_action, such as verb\d/P01_01_\d+, are test clips of a table"):
         check([*given, "dataset.seed=1"])
     # The cells' own settings count, and where the command has the data: its `dataset` may be one of several.
@@ -256,7 +253,7 @@ def test_clips_of_our_own_draw_are_a_tables_under_another_seed(epic, tmp_path):
         identity = tmp_path / "cells" / "a" / "config.yaml"
         identity.write_text(yaml.safe_dump(yaml.safe_load(identity.read_text()) | {"dataset": settings}))
         with pytest.raises(UserError, match=rf"r2plus1d on epic_action: .*{words}"):
-            finish(config, [made])
+            finish_sweep(config, [made])
 
 
 def test_cells_of_test_clips_are_refused_whatever_the_command_says(tmp_path):
@@ -264,7 +261,7 @@ def test_cells_of_test_clips_are_refused_whatever_the_command_says(tmp_path):
     identity = tmp_path / "cells" / "a" / "config.yaml"
     identity.write_text(identity.read_text().replace("split: train", "split: test"))
     with pytest.raises(UserError, match=r"r2plus1d on ucf101_24: dataset.split = test is not one of train"):
-        finish(config_of(tmp_path), [made])
+        finish_sweep(config_of(tmp_path), [made])
 
 
 def script(runner, *words):

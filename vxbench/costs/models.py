@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from vxbench.costs.network import composed, forward_and_gradient, network, random_clips
+from vxbench.costs.network import assembled, forward_and_gradient, network, random_clips
 from vxbench.costs.options import check_networks, every_model
 from vxbench.device import machine, median_time
 from vxbench.errors import UserError
@@ -54,9 +54,9 @@ def measure(model: str, precision: str, device: str, batch: int, repeats: int) -
     Raises:
         UserError: outputs or gradient are not finite.
     """
-    config = composed(model)
-    classifier = network(config, device)
-    clip, target = random_clips(config, batch, device)
+    parts = assembled(model, device)
+    classifier = network(parts)
+    clip, target = random_clips(parts, batch)
     cast = torch.autocast(device.split(":")[0], torch.bfloat16) if precision == "bf16" else nullcontext()
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,29 +1,28 @@
-"""Full-size networks with random weights: time does not depend on them."""
+"""Builds networks with random weights and clips of noise, on which time does not depend."""
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from vxbench.config import build, compose
+from vxbench.config import compose
+from vxbench.runner.assemble import Assembled
 
 CLASSES = 400
 
 
-def composed(model: str, *overrides: str) -> DictConfig:
-    """The configuration of a model at its paper's size."""
-    random = ["model.checkpoint=null", f"model.num_classes={CLASSES}"]
-    return compose([f"model={model}", "profile=paper", *random, *overrides])
+def assembled(model: str, device: str, *overrides: str) -> Assembled:
+    """A cell of a model at its paper's size, with random weights."""
+    config = compose([f"model={model}", "profile=paper", f"device={device}", *overrides], with_hydra=True)
+    return Assembled(config).with_random_weights(CLASSES)
 
 
-def network(config: DictConfig, device: str) -> nn.Module:
-    return build(config, "model").to(device).eval().requires_grad_(False)
+def network(parts: Assembled) -> nn.Module:
+    return parts.classifier().requires_grad_(False)
 
 
-def random_clips(config: DictConfig, batch: int, device: str) -> tuple[Tensor, Tensor]:
+def random_clips(parts: Assembled, batch: int) -> tuple[Tensor, Tensor]:
     """clip (B, 3, T, H, W) of noise, target (B,)."""
-    size = config.model.input
-    clip = torch.randn(batch, 3, size.frames, size.height, size.width, device=device)
-    return clip, torch.zeros(batch, dtype=torch.long, device=device)
+    clip = torch.randn(batch, 3, *parts.shape, device=parts.device)
+    return clip, torch.zeros(batch, dtype=torch.long, device=parts.device)
 
 
 def forward_and_gradient(classifier: nn.Module, clip: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from vxbench.config import options
 from vxbench.device import check_device
-from vxbench.errors import UserError, did_you_mean
+from vxbench.errors import NotUnderstood, did_you_mean
 from vxbench.ranges import whole
 
 
@@ -15,10 +15,10 @@ def every_model() -> list[str]:
 
 
 def check_names(option: str, names: Iterable[str], known: Sequence[str]) -> None:
-    """Raises UserError for a name that is not known."""
+    """Raises NotUnderstood for a name that is not known."""
     for name in names:
         if name not in known:
-            raise UserError(f"--{option} {name} is unknown{did_you_mean(name, known)}")
+            raise NotUnderstood(f"--{option} {name} is unknown{did_you_mean(name, known)}")
 
 
 def check_counts(given: argparse.Namespace, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""`python scripts/plan.py --table 1`: what tables would compute, how long that takes here, and what is missing."""
+"""Shows what tables would compute, how long that takes here, and what is missing."""
 
 import sys
 from collections.abc import Iterable
@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from vxbench.costs.pace import Timing, measure
-from vxbench.costs.plan import CellPlan, Planner, device_there
+from vxbench.costs.plan import CellPlan, Planner
 from vxbench.device import machine
 from vxbench.errors import UserError, first_line
 from vxbench.runner.multirun import cells
 
 WIDTH = 100
-PLUGINS = ("joblib", "submitit", "ray")
 NOTES = """\
 ~ about: the data set is not on this machine, so its clips are what the profile asks for
 ? not known here
@@ -30,7 +29,7 @@ def plan(key: str, profile: str, overrides: list[str], planner: Planner) -> list
     """Every cell of a table, in the order in which they would be computed."""
     _say(f"{key}: looking at its cells")
     asked = [override for override in overrides if not override.startswith(("hydra/launcher", "hydra.launcher"))]
-    return [planner(config) for _, config in cells(key, profile, asked)]
+    return [planner(config) for config in cells(f"+table={key}", [f"profile={profile}", *asked])]
 
 
 def distinct(cells: Iterable[CellPlan]) -> list[CellPlan]:
@@ -42,16 +41,16 @@ def measured(cells: list[CellPlan]) -> tuple[dict[str, Timing], list[str]]:
     """The pace of every network that has something to do, and why there is none for others."""
     paces, problems, of_network = {}, [], {}
     for cell in cells:
-        if cell.network and device_there(cell.config.device):
+        if cell.network and cell.assembled.get("usable_device"):
             of_network.setdefault(cell.network, []).append(cell)
     for network, [cell, *more] in of_network.items():
-        _say(f"timing {cell.model} on {cell.config.device}")
+        _say(f"timing {cell.names[0]} on {cell.device}")
         things = {key: thing for other in (cell, *more) for key, thing in other.things.items()}
         videos = next((other.videos for other in (cell, *more) if other.videos), None)
         try:
-            paces[network] = measure(cell.config, things, videos)
+            paces[network] = measure(cell.assembled, things, videos)
         except (UserError, RuntimeError) as error:
-            problems.append(f"{cell.model} cannot be timed: {first_line(error)}")
+            problems.append(f"{cell.names[0]} cannot be timed: {first_line(error)}")
     return paces, problems
 
 
@@ -68,17 +67,15 @@ def show(plans: dict[str, list[CellPlan]], cells: list[CellPlan], paces: dict[st
 
 
 def _table(key: str, cells: list[CellPlan], paces: dict[str, Timing]) -> Table:
-    several = len({cell.metric for cell in cells}) > 1
+    several = len({cell.names[-1] for cell in cells}) > 1
     table = Table(title=key, title_justify="left", box=SIMPLE, padding=0, show_edge=False, show_footer=True)
     total = _row(cells, paces)
-    names = ["model", "data set", "explainer", *(["metric"] if several else [])]
-    for name in names:
+    for name in ("model", "data set", "explainer", "metric")[: 4 if several else 3]:
         table.add_column(name, "all" if name == "model" else "", overflow="fold")
     for name, footer in zip(("clips", "done", "forward", "backward", "time"), total, strict=True):
         table.add_column(name, footer, justify="right", no_wrap=True)
     for cell in cells:
-        who = [cell.model, cell.dataset, cell.explainer, *([cell.metric] if several else [])]
-        table.add_row(*who, *_row([cell], paces))
+        table.add_row(*cell.names[: 4 if several else 3], *_row([cell], paces))
     return table
 
 
@@ -97,8 +94,8 @@ def _row(cells: list[CellPlan], paces: dict[str, Timing]) -> list[str]:
 
 def _summary(cells: list[CellPlan], paces: dict[str, Timing]) -> list[str]:
     clips, done, forward, backward, _ = _row(cells, paces)
-    devices = sorted({cell.config.device for cell in cells})
-    where = ", ".join(machine(device) if device_there(device) else f"{device}, which is not here" for device in devices)
+    there = {cell.device: bool(cell.assembled.get("usable_device")) for cell in cells}
+    where = ", ".join(machine(device) if there[device] else f"{device}, which is not here" for device in sorted(there))
     return [
         f"  clips    {clips}, of which {done} are done",
         f"  calls    {forward} forward and {backward} backward are left",
@@ -113,11 +110,11 @@ def _beginning(cells: list[CellPlan], paces: dict[str, Timing]) -> str:
     return f", of which {_time(sum(starts))} to begin {len(starts)} cells" if starts else ""
 
 
-def _missing(lines: list[str]) -> list[str]:
-    if not lines:
-        return ["", "Nothing is missing on this machine."]
-    parts = (line.replace("; ", "\n    ") for line in lines)
-    return ["", f"Missing on this machine ({len(lines)}):", *(f"- {part}" for part in parts)]
+def show_missing(lines: Iterable[str]) -> None:
+    """Lists what is missing, each of the lines once."""
+    parts = [f"- {line}".replace("; ", "\n    ") for line in dict.fromkeys(lines)]
+    head = f"Missing on this machine ({len(parts)}):" if parts else "Nothing is missing on this machine."
+    print("\n".join(["", head, *parts]))
 
 
 def _seconds(cells: list[CellPlan], paces: dict[str, Timing]) -> float | None:
@@ -145,4 +142,6 @@ def _time(seconds: float | None) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Tells a user who waits at a terminal."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)

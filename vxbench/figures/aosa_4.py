@@ -13,6 +13,7 @@ from vxbench.explainers.occlusion.motion import Tracks, eight_bit
 from vxbench.figures.common import clip_of, facts, foot, made_of, stem
 from vxbench.figures.drawing.masks import Arrows, masks_figure
 from vxbench.ranges import whole
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import open_clip
 
 
@@ -25,7 +26,7 @@ def make(config: DictConfig) -> list[Path]:
     explainer = build(config, "explainer")
     if not isinstance(explainer, AOSA):
         raise UserError("aosa_4 shows masks that follow the motion; use explainer=aosa")
-    wanted, one = config.figure, open_clip(config, config.figure.clip)
+    wanted, one = config.figure, open_clip(Assembled(config), config.figure.clip)
     frames = eight_bit(one.tensor, explainer.mean, explainer.std, explainer.frames)[0].cpu().numpy()
     tracks, holes = explainer.tracks_of(frames), explainer.tubes_of(frames)
     anchor = farthest(tracks) if wanted.anchor is None else wanted.anchor

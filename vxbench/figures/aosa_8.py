@@ -20,6 +20,7 @@ from vxbench.metrics import SanityCheck
 from vxbench.metrics.sanity.cascade import ORIGINAL
 from vxbench.metrics.sanity.check import MEASURES
 from vxbench.models import to_clip
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.job import run_cell, spread
 from vxbench.runner.one_clip import OneClip, explain_clip, open_clip
 from vxbench.runner.store import Store
@@ -28,7 +29,7 @@ from vxbench.tables.statistics import estimate
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/aosa_8.{png,pdf}. The curves are of the sanity metric's cells, which are computed if need be."""
-    one, wanted = open_clip(config, config.figure.clip), config.figure
+    one, wanted = open_clip(Assembled(config), config.figure.clip), config.figure
     parts, curves = {}, []
     for name in wanted.explainers:
         mine, method = variant(config, f"explainer={name}"), display(config, name)
@@ -57,7 +58,7 @@ def cell_rows(config: DictConfig) -> pd.DataFrame:
         NotApplicable: the method has no meaning for the model.
         UserError: no clip could be scored.
     """
-    outcome = run_cell(config, dict(config.hydra.runtime.choices))
+    outcome = run_cell(Assembled(config))
     print(outcome.line(), flush=True)
     if outcome.status != "complete":
         raise NotApplicable(outcome.message)
@@ -94,7 +95,7 @@ def stage_maps(config: DictConfig, one: OneClip, check: SanityCheck) -> Iterator
     """(stage, map (T, H, W) in [0, 1]) of the class that the trained network was asked for."""
     calibrate(config, one, check)
     for stage, network in check.networks(one.classifier):
-        yield stage, explain_clip(config, replace(one, classifier=network), check.explainer)
+        yield stage, explain_clip(replace(one, classifier=network), check.explainer)
 
 
 def calibrate(config: DictConfig, one: OneClip, check: SanityCheck) -> None:

@@ -14,6 +14,7 @@ from vxbench.explainers.perturbation.methods import FEP, FEPOnSTEP
 from vxbench.figures.common import clip_of, facts, foot, made_of, stem
 from vxbench.figures.drawing.maps import signed_figure
 from vxbench.ranges import within
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import OneClip, explain_clip, open_clip
 
 
@@ -32,7 +33,7 @@ class Watched:
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/fep_2.{png,pdf}: frames, g and g~ of the same iteration, on one scale."""
-    explainer, one = in_seed(config), open_clip(config, config.figure.clip)
+    explainer, one = in_seed(config), open_clip(Assembled(config), config.figure.clip)
     done = round(within("figure.after", config.figure.after, 0, 1) * explainer.iterations)
     raw, modulated = gradients(config, one, done)
     line = (
@@ -60,7 +61,7 @@ def gradients(config: DictConfig, one: OneClip, done: int) -> tuple[np.ndarray, 
     explainer = in_seed(config)
     explainer.band = watched = Watched(explainer.band)
     explainer.iterations = done + 1
-    explain_clip(config, one, explainer)
+    explain_clip(one, explainer)
     step = explainer.mask_generator(*one.frames.shape[1:3]).rows.step
     raw, modulated = (on_frame(field[0], one.frames.shape[1:3], step) for field in (watched.raw, watched.modulated))
     return raw, modulated

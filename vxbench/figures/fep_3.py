@@ -7,16 +7,18 @@ from omegaconf import DictConfig
 
 from vxbench.figures.common import clip_of, display, facts, foot, iterations, made_of, stem, variant
 from vxbench.figures.drawing.maps import kept_figure
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import explain_clip, kept_frames, open_clip, probabilities_of_kept
 
 
 def make(config: DictConfig) -> list[Path]:
     """results/figures/fep_3.{png,pdf}."""
-    one = open_clip(config, config.figure.clip)
+    one = open_clip(Assembled(config), config.figure.clip)
     printed = config.figure.printed
     notes, frames = {"": _note(one.p, printed.frames)}, {}
     for name in config.figure.explainers:
-        saliency, row = explain_clip(variant(config, f"explainer={name}"), one), display(config, name)
+        saliency = explain_clip(one, Assembled(variant(config, f"explainer={name}")).explainer)
+        row = display(config, name)
         frames[row] = kept_frames(one, saliency)
         notes[row] = _note(_p(probabilities_of_kept(one, saliency), one.target), printed.get(name))
     methods = iterations(config, config.figure.explainers)

@@ -26,7 +26,7 @@ def make(config: DictConfig) -> list[Path]:
     found = {row: curves for row, curves in found.items() if len(curves)}
     if not found:
         raise UserError(
-            f"no cell of {record.name} on {config.model.key} holds a deletion curve; run it with metric=dauc"
+            f"no cell of {record.name} on {config.model.key} holds a deletion curve; run it with metric=deletion"
         )
     dataset = next(cell.dataset for cell in record.cells() if cell.row in found)
     title = f"Deletion: {config.model.display} on {display_names('datasets').get(dataset, dataset)}"

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from vxbench.errors import UserError
 from vxbench.figures.common import facts
 from vxbench.figures.drawing.plots import Bands, bands_figure
+from vxbench.metrics.facts import fact
 from vxbench.sweeps.grid import Pair, read_grids
 from vxbench.tables.published import display_names
 
@@ -21,7 +22,7 @@ def make(config: DictConfig) -> list[Path]:
     results, wanted = Path(config.paths.results), config.figure
     grids = read_grids(results, wanted.sweep, config.profile.name)
     panels = [panel_of(pair, grid, wanted.metric) for pair, grid in grids.items()]
-    metric = display_names("metrics")[wanted.metric]
+    metric = fact(wanted.metric).name
     stem = results / "figures" / wanted.key
     return bands_figure(stem, panels, f"{metric} (%)", list(wanted.r_l), foot_of(config, panels), facts(config))
 

@@ -10,6 +10,7 @@ from vxbench.figures.common import clip_of, display, facts, foot, iterations, ma
 from vxbench.figures.drawing.maps import FigureClip, block, side_by_side
 from vxbench.figures.drawing.save import save
 from vxbench.figures.drawing.tiles import Block, tiles_figure
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import OneClip, explain_clip, open_clip, probabilities_of_kept
 from vxbench.tables.published import display_names
 
@@ -32,7 +33,7 @@ def block_of(config: DictConfig, dataset: str, clip_id: str | None) -> tuple[Blo
     rows = [(name, given.get(name, display(config, name))) for name in wanted.explainers]
     for model in wanted.models:
         mine = variant(config, f"model={model}", f"dataset={dataset}")
-        one = open_clip(mine, clip_id)
+        one = open_clip(Assembled(mine), clip_id)
         clip_id = one.id  # the next model's clip is this one
         clip, absent = maps_of(mine, one, wanted.explainers)
         parts[mine.model.display] = block(clip, rows, wanted.columns)
@@ -51,7 +52,7 @@ def maps_of(config: DictConfig, one: OneClip, explainers: Sequence[str]) -> tupl
     clip, absent = clip_of(one, {}), {}
     for name in explainers:
         try:
-            clip.maps[name] = explain_clip(variant(config, f"explainer={name}"), one)
+            clip.maps[name] = explain_clip(one, Assembled(variant(config, f"explainer={name}")).explainer)
         except NotApplicable as error:
             absent[name] = str(error)
     return clip, absent

@@ -12,6 +12,7 @@ from vxbench.figures.common import clip_of, facts, foot, made_of, stem, variant
 from vxbench.figures.drawing.maps import FigureClip, maps_print
 from vxbench.metrics.preservation import MinimumPreservationRatio
 from vxbench.network import untouched
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.batch import generator_of
 from vxbench.runner.one_clip import OneClip, open_clip
 
@@ -26,7 +27,7 @@ def make(config: DictConfig) -> list[Path]:
     clips, lines, clip_id = [], [], config.figure.clip
     for model in config.figure.models:
         mine = variant(config, f"model={model}")
-        one = open_clip(mine, clip_id)
+        one = open_clip(Assembled(mine), clip_id)
         clip_id = one.id  # the next network's clip is this one
         clips.append((panel(mine, one), [("mask", "EP-3D")]))
         lines.append(made_of(mine, one))

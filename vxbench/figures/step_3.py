@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from vxbench.figures.common import facts, foot, iterations, made_of, stem, variant
 from vxbench.figures.drawing.maps import maps_print
 from vxbench.figures.methods import WORDS, recognised
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import open_clip
 
 
@@ -15,7 +16,7 @@ def make(config: DictConfig) -> list[Path]:
     clips, lines = [], []
     for panel in config.figure.panels:
         mine = variant(config, f"model={panel.model}", f"dataset={panel.dataset}")
-        one = open_clip(mine, panel.clip)
+        one = open_clip(Assembled(mine), panel.clip)
         clip, rows = recognised(mine, one, panel.explainers)
         clip.label_name = f"{mine.model.display}: {clip.label_name}"
         clips.append((clip, rows))

@@ -1,16 +1,16 @@
-"""TODO."""
+"""Draws the maps of a table's cells: one figure for each model and data set."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from vxbench.figures.drawing.maps import FigureClip, maps_figure
 from vxbench.runner.store import Picture, Store
-from vxbench.tables.published import layout
+from vxbench.tables.published import layout, tables
 from vxbench.tables.record import TableRun
 from vxbench.tables.results import CONTROLS
-
-NOTES = {"dc": "DC {:.0f}", "overall": "over-all {:.2f}", "s_pt": "S-PT {:.2f}", "t_pt": "T-PT {:.0f}"}
+from vxbench.tables.spec import TableSpec
 
 
 def draw_maps(record: TableRun) -> list[Path]:
@@ -27,22 +27,30 @@ def _draw(record: TableRun, model: str, dataset: str) -> Path | None:
     names = sorted({picture.clip for kept in pictures.values() for picture in kept})
     if not names:
         return None
-    clips = [_figure_clip(clip, pictures, stores) for clip in names]
-    order = layout(record.key).rows | {"centre": CONTROLS["centre"]}  # noise and the boxes themselves show nothing
-    order |= {row: row for row in stores if row not in order and row not in CONTROLS}
-    rows = [(row, display) for row, display in order.items() if row in stores]
+    clips = [_figure_clip(clip, pictures, stores, record.spec) for clip in names]
+    rows = [(row, display) for row, display in _order(record, stores).items() if row in stores]
     return maps_figure(record.results / "figures" / f"{record.name}_{model}_{dataset}.png", clips, rows)
 
 
-def _figure_clip(clip: str, pictures: dict[str, list[Picture]], stores: dict[str, Store]) -> FigureClip:
+def _order(record: TableRun, rows: Iterable[str]) -> dict[str, str]:
+    """{row: its name}: what a paper printed, the one control that shows something, then the rest; else that last."""
+    centre = {"centre": CONTROLS["centre"]}  # noise and the boxes themselves show nothing
+    printed = layout(record.key).rows if record.key in tables() else {}
+    others = {row: record.spec.row(row) for row in rows if row not in printed and row not in CONTROLS}
+    return printed | centre | others if printed else others | centre
+
+
+def _figure_clip(
+    clip: str, pictures: dict[str, list[Picture]], stores: dict[str, Store], spec: TableSpec
+) -> FigureClip:
     mine = {row: picture for row, kept in pictures.items() for picture in kept if picture.clip == clip}
     first = next(iter(mine.values()))
-    notes = {row: _note(stores[row].rows(), clip) for row in mine}
+    notes = {row: _note(stores[row].rows(), clip, spec) for row in mine}
     maps = {row: picture.saliency for row, picture in mine.items()}
     return FigureClip(clip, clip.split("/")[0], first.frames, first.boxes, maps, notes)
 
 
-def _note(rows: pd.DataFrame, clip: str) -> str:
-    """What is printed under a method's name: the clip's own score, of the first metric that has a short name."""
+def _note(rows: pd.DataFrame, clip: str, spec: TableSpec) -> str:
+    """What is printed under a method's name: the clip's own score, of the first metric that says how."""
     mine = rows[(rows["clip"] == clip) & rows.value.notna()].set_index("metric").value
-    return next((text.format(mine[metric]) for metric, text in NOTES.items() if metric in mine), "")
+    return next((spec.fact(key).note.format(value) for key, value in mine.items() if spec.fact(key).note), "")

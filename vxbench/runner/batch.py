@@ -1,4 +1,4 @@
-"""One batch of clips: explained, normalised, scored, as rows."""
+"""Turns a batch of decoded clips into rows and pictures: explained, normalised, scored."""
 
 import hashlib
 import warnings
@@ -15,15 +15,11 @@ from vxbench.errors import ClipError
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch, Metric, Scores
-from vxbench.models import to_clip
+from vxbench.models.classifier import to_clip
 from vxbench.network import in_chunks
 from vxbench.runner.store import Picture, failure, frame
 
-
-def generator_of(seed: int, clip_id: str) -> torch.Generator:
-    """A CPU generator seeded from (seed, clip id): a clip draws the same numbers in any batch, shard or position."""
-    digest = hashlib.sha256(f"{seed}\n{clip_id}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+NAN_MAP = "the map holds NaN or infinity"
 
 
 @dataclass
@@ -61,8 +57,8 @@ class BatchScorer:
         if clips:
             scored, maps = self._within_memory(refs_ok, clips)
             rows += scored
-        seen = {ref.id: clip for ref, clip in zip(refs_ok, clips, strict=True)}
-        return Computed(frame(rows), [Picture(i, m, seen[i].frames, seen[i].boxes) for i, m in maps.items()])
+        by_id = {ref.id: clip for ref, clip in zip(refs_ok, clips, strict=True)}
+        return Computed(frame(rows), [Picture(i, m, by_id[i].frames, by_id[i].boxes) for i, m in maps.items()])
 
     def _within_memory(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
         """Out of memory means half the batch at a time; a single clip that does not fit is a failure row."""
@@ -72,8 +68,7 @@ class BatchScorer:
             if not is_out_of_memory(error):
                 raise
             if len(refs) == 1:
-                message = str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
-                return [failure(refs[0].id, refs[0].label, "out_of_memory", message)], {}
+                return [failure(refs[0].id, refs[0].label, "out_of_memory", told_of(error))], {}
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         half = len(refs) // 2
@@ -82,40 +77,28 @@ class BatchScorer:
         return first + second, maps | more
 
     def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
-        batch = self.batch(refs, clips)
-        generators = [generator_of(self.seed, ref.id) for ref in refs]
-        with warnings.catch_warnings():
-            warnings.simplefilter("once")
-            saliency = self.explainer(
-                self.classifier, batch.clip, batch.target, generators=generators, boxes=batch.boxes
-            )
-        finite = torch.isfinite(saliency).flatten(1).all(dim=1).cpu()
+        batch, draws = self.batch(refs, clips), self._generators(refs)
+        maps = explain_batch(self.classifier, self.explainer, batch.clip, batch.target, draws, batch.boxes)
         rows = [
-            failure(ref.id, ref.label, "nan_map", "the map holds NaN or infinity")
-            for ref, good in zip(refs, finite, strict=True)
+            failure(ref.id, ref.label, "nan_map", NAN_MAP)
+            for ref, good in zip(refs, maps.finite, strict=True)
             if not good
         ]
-        if not finite.any():
+        if not maps.finite.any():
             return rows, {}
-        keep = finite.nonzero()[:, 0]
-        refs = [refs[i] for i in keep]
-        batch, saliency = _select(batch, keep), saliency[keep.to(saliency.device)]
-        saliency, degenerate = normalise(saliency, self.explainer.normaliser)
-        rows += self._rows(refs, batch, saliency, degenerate.tolist())
-        maps = {ref.id: one for ref, one in zip(refs, saliency.cpu().numpy(), strict=True)}
-        return rows, maps
+        keep = maps.finite.nonzero()[:, 0]
+        refs, batch = [refs[i] for i in keep], _select(batch, keep)
+        rows += self._rows(refs, batch, maps.saliency, maps.degenerate.tolist())
+        return rows, {ref.id: one for ref, one in zip(refs, maps.saliency.cpu().numpy(), strict=True)}
 
     def prepare(self, metric: Metric, clips: list[Clip]) -> None:
         """Gives a metric the clips it calibrates on."""
-        metric.prepare(self.classifier, self._normalised(clips))
-
-    def _normalised(self, clips: list[Clip]) -> Tensor:
-        facts = self.classifier.input
-        return to_clip(np.stack([c.frames for c in clips]), facts.mean, facts.std, self.device)
+        metric.prepare(self.classifier, present(self.classifier, clips, self.device))
 
     @torch.no_grad()
     def batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
-        clip = self._normalised(clips)
+        """The clips as metrics take them, with the class explained."""
+        clip = present(self.classifier, clips, self.device)
         label = torch.tensor([ref.label for ref in refs], device=self.device)
         target = label if self.target == "label" else in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)
         annotation = {name: self._stack(clips, name) for name in ("boxes", "annotated", "action")}
@@ -131,6 +114,9 @@ class BatchScorer:
         stacked = np.stack([nothing if array is None else array for array in arrays])
         return torch.as_tensor(stacked).to(self.device)
 
+    def _generators(self, refs: list[ClipRef]) -> list[torch.Generator]:
+        return [generator_of(self.seed, ref.id) for ref in refs]
+
     def _rows(self, refs: list[ClipRef], batch: Batch, saliency: Tensor, degenerate: list[bool]) -> list[dict]:
         """One row a clip and metric.
 
@@ -143,11 +129,59 @@ class BatchScorer:
         ]
         rows = []
         for metric in self.metrics.values():
-            generators = [generator_of(self.seed, ref.id) for ref in refs]
-            scores = metric(self.classifier, replace(batch, generators=generators), saliency)
+            scores = metric(self.classifier, replace(batch, generators=self._generators(refs)), saliency)
             for key in scores:
                 rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]
         return rows
+
+
+@dataclass
+class Maps:
+    """Maps of a batch. finite: (B,) bool, on the CPU. Of the clips whose map is finite, in their order: saliency
+    (F, T, H, W) in [0, 1], degenerate (F,) bool: the map was constant."""
+
+    finite: Tensor
+    saliency: Tensor
+    degenerate: Tensor
+
+
+def explain_batch(
+    classifier: nn.Module,
+    explainer: Explainer,
+    clip: Tensor,
+    target: Tensor,
+    generators: list[torch.Generator],
+    boxes: Tensor | None = None,
+) -> Maps:
+    """Explains the class `target` (B,) of each clip (B, 3, T, H, W) and scales the maps as the explainer says.
+
+    Raises:
+        NotApplicable: the method has no meaning for this classifier.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("once")
+        saliency = explainer(classifier, clip, target, generators=generators, boxes=boxes)
+    finite = torch.isfinite(saliency).flatten(1).all(dim=1)
+    kept = saliency[finite]
+    scaled, degenerate = normalise(kept, explainer.normaliser) if len(kept) else (kept, finite[:0])
+    return Maps(finite.cpu(), scaled, degenerate)
+
+
+def present(classifier: nn.Module, clips: list[Clip], device: str) -> Tensor:
+    """Decoded clips as the classifier takes them, (B, 3, T, H, W) on the device."""
+    facts = classifier.input
+    return to_clip(np.stack([clip.frames for clip in clips]), facts.mean, facts.std, device)
+
+
+def generator_of(seed: int, clip_id: str) -> torch.Generator:
+    """A CPU generator seeded from (seed, clip id): a clip draws the same numbers in any batch, shard or position."""
+    digest = hashlib.sha256(f"{seed}\n{clip_id}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def told_of(error: BaseException) -> str:
+    """The first line of what is said of a clip that does not fit into memory."""
+    return str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
 
 
 def columns_of(scores: Scores, key: str) -> list[dict]:

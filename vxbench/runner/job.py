@@ -1,84 +1,79 @@
-"""One job: one cell, from a composed config to rows in the store."""
+"""Computes one cell: what its store lacks, batch by batch."""
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from vxbench.config import build
-from vxbench.datasets.base import Clip, ClipRef, VideoDataset
+from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
-from vxbench.device import check_device, full_precision, hardware, own_gpu
 from vxbench.errors import ClipError, NotApplicable, UserError
-from vxbench.metrics.base import Metric
-from vxbench.ranges import one_of, whole
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.batch import BatchScorer, Computed
-from vxbench.runner.cell import cell_of
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, provenance
-from vxbench.runner.store import CLIPS, NOT_APPLICABLE, Store
-from vxbench.runner.weights import weights_digest
+from vxbench.runner.store import CLIPS, NOT_APPLICABLE
 
 
-def run_cell(config: DictConfig, choices: dict[str, str], live: bool = False) -> Outcome:
+def run_cell(parts: Assembled, live: bool = False) -> Outcome:
     """Computes what the cell lacks and commits it batch by batch; computes nothing if nothing is missing.
 
-    choices: the group options chosen. live: whether a progress bar may be drawn.
+    live: whether a progress bar may be drawn.
 
     Raises:
         UserError: a setting or a file the user has to mend.
     """
-    check_settings(config)
-    own_gpu(str(config.device))
-    job = Job(config, choices)
-    outcome = Outcome(job.cell.model, job.cell.dataset, job.cell.explainer, job.cell.id, clips=len(job.refs))
-    outcome.selection = job.dataset.selection
-    outcome.network, outcome.weights = config.model.display, job.weights
-    if not job.store.read_note(NOT_APPLICABLE):
+    job = Job(parts.check())
+    outcome = job.outcome()
+    if not parts.store.read_note(NOT_APPLICABLE):
         started = time.monotonic()
         outcome.computed = job.compute_missing(live)
         outcome.seconds = time.monotonic() - started
-    if reason := job.store.read_note(NOT_APPLICABLE):
-        outcome.status, outcome.message = "not_applicable", reason
-    outcome.failed_clips = job.failed_clips()
-    return outcome
+    return job.concluded(outcome)
 
 
 class Job:
-    """A cell with all it is made of. Builds the cheap parts first, so that a wrong value is refused at once."""
+    """The clips of a cell, or of one shard of it, and what is done with them."""
 
-    def __init__(self, config: DictConfig, choices: dict[str, str]):
-        self.config = config
-        self.explainer = build(config, "explainer")
-        self.metrics = {name: build(config, f"metric.{name}") for name in config.get("metric") or {}}
-        check_keys(self.metrics)
-        self.dataset: VideoDataset = build(config, "dataset")
-        self.weights, self.data = weights_digest(config), self.dataset.digest()
-        check_classes(config, self.dataset)
-        self.timed = any(metric.measures_time for metric in self.metrics.values())
-        machine = hardware(config.device) if self.timed else None
-        self.cell = cell_of(config, choices, self.weights, self.data, machine)
-        self.store = Store(Path(config.paths.results) / "cells" / self.cell.id)
-        self.refs = shard(self.dataset.clips, config.shard.index, config.shard.count)
+    def __init__(self, parts: Assembled):
+        self.parts, self.settings = parts, parts.settings
+        self.store = parts.store
+        self.refs = shard(parts.dataset.clips, self.settings.shard, self.settings.shards)
+
+    def outcome(self) -> Outcome:
+        """The outcome of a cell of which nothing is computed yet."""
+        cell = self.parts.cell
+        outcome = Outcome(cell.model, cell.dataset, cell.explainer, cell.id, clips=len(self.refs))
+        outcome.selection = self.parts.dataset.selection
+        outcome.network, outcome.weights = self.parts.display, self.parts.weights
+        return outcome
+
+    def concluded(self, outcome: Outcome) -> Outcome:
+        """The outcome with what the store says of the cell."""
+        if reason := self.store.read_note(NOT_APPLICABLE):
+            outcome.status, outcome.message = "not_applicable", reason
+        outcome.failed_clips = self.failed_clips()
+        return outcome
+
+    def missing_batches(self) -> list[list[ClipRef]]:
+        """The fixed batches of the cell, less what is done."""
+        return list(missing_batches(self.refs, self.store.done(), self.settings.batch_size))
 
     def compute_missing(self, live: bool) -> int:
         """Number of clips computed. A finished cell does not even build its model."""
-        done = self.store.done()
-        batches = list(missing_batches(self.refs, done, self.config.runner.batch_size))
+        batches, cell = self.missing_batches(), self.parts.cell
         total = sum(map(len, batches))
         if not total:
             return 0
-        self.store.note("config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.cell.identity)))
-        self.store.note(CLIPS, "\n".join(ref.id for ref in self.dataset.clips) + "\n")
-        tracker = build(self.config, "tracker")
-        tracker.start(self.cell.id, self.cell.identity)
-        name = f"{self.cell.model} x {self.cell.dataset} x {self.cell.explainer}"
+        self.store.note("config.yaml", OmegaConf.to_yaml(OmegaConf.create(cell.identity)))
+        self.store.note(CLIPS, "\n".join(ref.id for ref in self.parts.dataset.clips) + "\n")
+        tracker = self.parts.tracker()
+        tracker.start(cell.id, cell.identity)
         try:
-            with Progress(name, total, live) as progress:
+            with Progress(f"{cell.model} x {cell.dataset} x {cell.explainer}", total, live) as progress:
                 self._compute(batches, tracker, progress)
         except NotApplicable as error:
             if self.store.done():
@@ -89,85 +84,50 @@ class Job:
         return total
 
     def _compute(self, batches: list[list[ClipRef]], tracker: Any, progress: Progress) -> None:
-        run = provenance(self.config.device, self.weights, self.data)
+        parts, settings = self.parts, self.settings
+        run = provenance(settings.device, parts.weights, parts.dataset.digest())
         self.store.record_run(run)
-        computer = self._computer()
-        self._calibrate(computer)
-        keep = pictured(self.dataset.clips, self.config.runner.pictures)
+        scorer = BatchScorer(
+            parts.classifier(), parts.explainer, parts.metrics,
+            device=settings.device, seed=settings.seed, target=settings.target, chunk=settings.chunk,
+        )  # fmt: skip
+        self._calibrate(scorer)
+        keep = pictured(parts.dataset.clips, settings.pictures)
         for refs, loaded in self._decoded(batches):
-            computed = computer(refs, loaded)
+            computed = scorer(refs, loaded)
             self.store.commit(computed.rows, [p for p in computed.pictures if p.clip in keep])
             progress.advance(len(refs))
             tracker.log(means(computed))
         self.store.record_run(finished(run, progress.seconds, progress.done))
 
-    def _computer(self) -> BatchScorer:
-        device = self.config.device
-        full_precision()
-        classifier = build(self.config, "model").to(device).eval()
-        facts = {"device": device, "seed": self.config.seed, "target": self.config.target}
-        return BatchScorer(classifier, self.explainer, self.metrics, **facts, chunk=self.config.runner.chunk)
-
-    def _calibrate(self, computer: BatchScorer) -> None:
+    def _calibrate(self, scorer: BatchScorer) -> None:
         """Metrics are calibrated on the same clips in every shard and every resumed run."""
-        for name, metric in self.metrics.items():
+        for name, metric in self.parts.metrics.items():
             if metric.calibration:
-                [(_, loaded)] = self._decoded([spread(self.dataset.clips, metric.calibration)])
+                [(_, loaded)] = self._decoded([spread(self.parts.dataset.clips, metric.calibration)])
                 clips = [clip for clip in loaded if isinstance(clip, Clip)]
                 if not clips:
                     raise UserError(f"metric.{name} calibrates on {len(loaded)} clips, none of which can be decoded")
-                computer.prepare(metric, clips)
+                scorer.prepare(metric, clips)
 
     def _decoded(self, batches: list[list[ClipRef]]) -> Iterator[tuple[list[ClipRef], list[Clip | ClipError]]]:
         """Each batch with its clips; the next is decoded while this one is computed, unless that is timed."""
-        with DecodePool(self.config.runner.workers, self.config.runner.timeout_s) as pool:
-            coming = pool.submit(self.dataset, batches[0])
+        dataset, timed = self.parts.dataset, self.parts.timed
+        with DecodePool(self.settings.workers, self.settings.timeout_s) as pool:
+            coming = pool.submit(dataset, batches[0])
             for index, refs in enumerate(batches):
                 loaded, following = coming.result(), batches[index + 1 : index + 2]
-                if following and not self.timed:
-                    coming = pool.submit(self.dataset, *following)
+                if following and not timed:
+                    coming = pool.submit(dataset, *following)
                 yield refs, loaded
-                if following and self.timed:
-                    coming = pool.submit(self.dataset, *following)
+                if following and timed:
+                    coming = pool.submit(dataset, *following)
 
     def failed_clips(self) -> int:
+        """Number of this job's clips whose last attempt failed."""
         rows = self.store.rows()
         mine = rows["clip"].isin([ref.id for ref in self.refs])
         return int(rows[mine & (rows.status == "failed")]["clip"].nunique())
-
-
-def check_keys(metrics: dict[str, Metric]) -> None:
-    """Refuses a run without metrics, and two metrics that would write the same key."""
-    if not metrics:
-        raise UserError("metric is empty; choose one, such as metric=fep")
-    owner: dict[str, str] = {}
-    for name, metric in metrics.items():
-        for key in metric.keys:
-            if key in owner:
-                raise UserError(f"metric.{owner[key]} and metric.{name} both give {key!r}; run them in two cells")
-            owner[key] = name
-
-
-def check_classes(config: DictConfig, dataset: VideoDataset) -> None:
-    """Refuses a model with another number of outputs than the data set has classes."""
-    outputs, classes = config.model.num_classes, len(dataset.classes)
-    if outputs != classes:
-        raise UserError(
-            f"model.num_classes = {outputs}, but dataset.labels = {config.dataset.labels} has {classes} classes; "
-            "labels and outputs would not mean the same"
-        )
-
-
-def check_settings(config: DictConfig) -> None:
-    """Refuses a wrong value of the run itself, before anything is built."""
-    one_of("target", config.target, ("label", "predicted"))
-    whole("seed", config.seed, 0)
-    whole("runner.batch_size", config.runner.batch_size, 1)
-    whole("runner.chunk", config.runner.chunk, 1)
-    whole("runner.pictures", config.runner.pictures, 0)
-    whole("shard.count", config.shard.count, 1)
-    whole("shard.index", config.shard.index, 0, config.shard.count - 1)
-    check_device(str(config.device))
 
 
 def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:

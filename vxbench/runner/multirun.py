@@ -1,6 +1,6 @@
-"""What a table needs on disk, checked before its first cell: everything missing is said at once."""
+"""Lists the cells of a table or sweep, as its multirun makes them, and the files that they lack."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -10,9 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.config import build, compose, config_loader
-from vxbench.errors import UserError, first_line
-from vxbench.runner.weights import weights_file
+from vxbench.config import compose, config_loader
+from vxbench.errors import NotUnderstood, UserError, first_line
+from vxbench.runner.assemble import Assembled
 
 SLACK = 1e-9  # 0.7 + 0.3 may exceed 1 by rounding
 RULES = ("table", "sweep")  # nodes that may hold `only` and `sum_at_most_one`
@@ -39,12 +39,6 @@ def skip_reason(config: DictConfig, choices: Mapping[str, str]) -> str:
     return ""
 
 
-def keys_of_rules(config: DictConfig) -> set[str]:
-    """The names that `only` looks at."""
-    entries = [entry for node in RULES for entry in OmegaConf.select(config, f"{node}.only") or []]
-    return {name for entry in entries for name in entry}
-
-
 def _fits(config: DictConfig, choices: Mapping[str, str], entry: Mapping[str, Any]) -> bool:
     return all(_value(config, choices, key) in _listed(wanted) for key, wanted in entry.items())
 
@@ -60,52 +54,46 @@ def _value(config: DictConfig, choices: Mapping[str, str], key: str) -> Any:
     return value
 
 
-DECIDE_FILES = ("model", "dataset", "weights", "scale", "paths")  # a sweep over another key needs no other files
+def cells(what: str, overrides: list[str]) -> list[DictConfig]:
+    """The config of every cell of a table or sweep, as its multirun makes them; combinations that are not run are out.
 
-
-def missing_files(key: str, profile: str, overrides: list[str]) -> list[str]:
-    """One line for each data set and checkpoint that the cells of table `key` need and that cannot be had.
-
-    With `download=true` among the overrides absent checkpoints are fetched here, before any cell is computed.
+    what: `+table=<name>` or `+sweep=<name>`. The configs hold Hydra's own node, so that `hydra.runtime.choices` names
+    the group options chosen. A flag of Hydra's among the overrides counts for nothing.
 
     Raises:
-        UserError: the overrides cannot be composed.
+        NotUnderstood: the overrides cannot be composed.
     """
     try:
-        configs = file_cells(key, profile, overrides)
+        return list(_composed([what, *(override for override in overrides if not override.startswith("-"))]))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"{key}: {first_line(error)}") from error
-    problems = [*_problems(lambda config: build(config, "dataset"), configs), *_problems(weights_file, configs)]
-    return list(dict.fromkeys(problems))
+        raise NotUnderstood(f"{what.partition('=')[2]}: {first_line(error)}") from error
 
 
-def file_cells(key: str, profile: str, overrides: list[str]) -> list[DictConfig]:
-    """The configs of table `key`'s cells, one for each combination of what decides which files are needed."""
-    return [config for _, config in _composed(key, profile, overrides, DECIDE_FILES)]
-
-
-def cells(key: str, profile: str, overrides: list[str]) -> list[tuple[list[str], DictConfig]]:
-    """Overrides and config of every cell of table `key`, as its multirun makes them; those left out are not there.
-
-    The configs hold Hydra's own node, so that `hydra.runtime.choices` names the group options chosen.
-    """
-    return list(_composed(key, profile, overrides, None))
-
-
-def _composed(
-    key: str, profile: str, overrides: list[str], sweeps: Iterable[str] | None
-) -> Iterator[tuple[list[str], DictConfig]]:
-    chosen = [f"+table={key}", f"profile={profile}", *(o for o in overrides if not o.startswith("-"))]
+def _composed(chosen: list[str]) -> Iterator[DictConfig]:
     with config_loader() as loader:
         [once] = combinations(chosen, (), loader)
-        table = compose(once, with_hydra=True)
-        swept = [f"{name}={value}" for name, value in table.hydra.sweeper.params.items()]
+        params = compose(once, with_hydra=True).hydra.sweeper.params or {}
+        swept = [f"{name}={value}" for name, value in params.items()]
         own = [override for override in chosen if not override.startswith("hydra")]
-        names = None if sweeps is None else {*sweeps, *(name.split(".")[0] for name in keys_of_rules(table))}
-        for job in combinations([*swept, *own], names, loader):
+        for job in combinations([*swept, *own], None, loader):
             config = compose(job, with_hydra=True)
             if not skip_reason(config, config.hydra.runtime.choices):
-                yield job, config
+                yield config
+
+
+def missing_files(cells: Iterable[Assembled]) -> list[str]:
+    """One line for each data set and checkpoint that the cells need and that cannot be had.
+
+    With `download=true` absent checkpoints are fetched here, before any cell is computed.
+    """
+    lines: dict[str, None] = {}
+    for part in ("dataset", "weights"):
+        for cell in cells:
+            try:
+                getattr(cell, part)
+            except UserError as error:
+                lines[str(error)] = None
+    return list(lines)
 
 
 def combinations(
@@ -126,11 +114,3 @@ def combinations(
         wanted = sweeps is None or override.key_or_group.split(".")[0] in sweeps
         values[name] = every if wanted else every[:1]
     return [list(job) for job in product(*values.values())]
-
-
-def _problems(check: Callable[[DictConfig], Any], configs: list[DictConfig]) -> Iterable[str]:
-    for config in configs:
-        try:
-            check(config)
-        except UserError as error:
-            yield str(error)

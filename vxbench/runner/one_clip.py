@@ -1,24 +1,20 @@
-"""One clip seen, explained and kept as a cell would do it, for figures and for a user's own video."""
+"""Presents one clip to a network, explains it and shows what the map keeps, as a cell would: for figures and videos."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from vxbench.config import build
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
-from vxbench.device import full_precision, own_gpu
+from vxbench.device import is_out_of_memory
 from vxbench.errors import ClipError, UserError, did_you_mean
 from vxbench.explainers.base import Explainer
 from vxbench.metrics.faithfulness import Faithfulness
 from vxbench.network import probabilities, untouched
-from vxbench.runner.batch import BatchScorer
-from vxbench.runner.job import check_classes, check_settings
-from vxbench.runner.weights import weights_file
+from vxbench.runner.assemble import Assembled
+from vxbench.runner.batch import NAN_MAP, explain_batch, generator_of, present, told_of
 
 
 @dataclass
@@ -28,7 +24,7 @@ class OneClip:
     id: the clip's, as in results; its draws are seeded from it. label: index into `classes`, None where nobody knows.
     frames: (T, H, W, 3) uint8, RGB, as the model sees them before its colours are normalised. boxes: (T, H, W) bool,
     or None. classes: the K class names. classifier: in eval mode, on its device. tensor: (1, 3, T, H, W), normalised.
-    target: (1,) int64, the class explained. probabilities: (K,) float32, of the whole clip.
+    target: (1,) int64, the class explained. probabilities: (K,) float32, of the whole clip. seed: of its draws.
     """
 
     id: str
@@ -40,6 +36,7 @@ class OneClip:
     tensor: Tensor
     target: Tensor
     probabilities: np.ndarray
+    seed: int = 0
 
     @property
     def target_name(self) -> str:
@@ -51,22 +48,17 @@ class OneClip:
         return float(self.probabilities[int(self.target)])
 
 
-def open_clip(config: DictConfig, clip_id: str | None = None) -> OneClip:
-    """A clip of the configured data set before the configured model; None: the first, whose picture a cell keeps.
+def open_clip(parts: Assembled, clip_id: str | None = None) -> OneClip:
+    """A clip of the cell's data set before its model; None: the first, whose picture a cell keeps.
 
     Raises:
         UserError: a setting or file the user has to mend, or no such clip; the message names ids near it.
         ClipError: the clip cannot be decoded.
     """
-    check_settings(config)
-    dataset: VideoDataset = build(config, "dataset")
-    check_classes(config, dataset)
-    ref = find(dataset, clip_id)
-    with DecodePool(1, config.runner.timeout_s) as pool:
-        [clip] = pool.load(dataset, [ref])
-    if isinstance(clip, ClipError):
-        raise clip
-    return present_to_model(config, ref, clip, dataset.classes)
+    parts.usable_device, parts.matching_classes  # noqa: B018  refused before the clip is decoded
+    ref = find(parts.dataset, clip_id)
+    clip = decode(parts.dataset, ref, parts.settings.timeout_s)
+    return present_to_model(parts, ref.id, clip, parts.dataset.classes, ref.label)
 
 
 def find(dataset: VideoDataset, clip_id: str | None) -> ClipRef:
@@ -80,39 +72,60 @@ def find(dataset: VideoDataset, clip_id: str | None) -> ClipRef:
     return clips[clip_id]
 
 
-def present_to_model(config: DictConfig, ref: ClipRef, clip: Clip, classes: list[str]) -> OneClip:
-    """A decoded clip before the configured model. A ref without a label (None) has its predicted class explained.
+def decode(dataset: VideoDataset, ref: ClipRef, timeout_s: float) -> Clip:
+    """One clip, decoded in a process of its own.
+
+    Raises:
+        ClipError: it cannot be decoded, or not in time.
+    """
+    with DecodePool(1, timeout_s) as pool:
+        [clip] = pool.load(dataset, [ref])
+    if isinstance(clip, ClipError):
+        raise clip
+    return clip
+
+
+def present_to_model(
+    parts: Assembled, clip_id: str, clip: Clip, classes: list[str], label: int | None = None
+) -> OneClip:
+    """A decoded clip before the cell's model.
+
+    label: index into `classes`, None where nobody knows; the class explained is then the predicted one.
 
     Raises:
         UserError: the model's weights cannot be had.
     """
-    own_gpu(str(config.device))
-    full_precision()
-    weights_file(config)  # says in one line what is missing
-    classifier = build(config, "model").to(config.device).eval()
-    target = config.target if ref.label is not None else "predicted"
-    known = ref if ref.label is not None else ClipRef(ref.id, ref.path, 0, ref.span)
-    batch = _computer(config, classifier, None, target).batch([known], [clip])
-    whole = _probabilities(classifier, batch.clip)
-    return OneClip(ref.id, ref.label, clip.frames, clip.boxes, classes, classifier, batch.clip, batch.target, whole)
+    settings, classifier = parts.settings, parts.classifier()
+    tensor = present(classifier, [clip], settings.device)
+    whole = _probabilities(classifier, tensor)
+    if label is None or settings.target == "predicted":
+        with torch.no_grad():
+            target = classifier(tensor).argmax(dim=1)
+    else:
+        target = torch.tensor([label], device=tensor.device)
+    return OneClip(clip_id, label, clip.frames, clip.boxes, classes, classifier, tensor, target, whole, settings.seed)
 
 
-def explain_clip(config: DictConfig, one: OneClip, explainer: Explainer | None = None) -> np.ndarray:
+def explain_clip(one: OneClip, explainer: Explainer) -> np.ndarray:
     """The map of the clip's explained class, (T, H, W) float32 in [0, 1], as a cell computes it.
 
-    explainer: built from the config if not given. A constant map is scaled as in a cell: to zeros.
+    A constant map is scaled as in a cell: to zeros.
 
     Raises:
         NotApplicable: the method has no meaning for this model.
         ClipError: the map holds NaN, or does not fit into memory.
     """
-    explainer = build(config, "explainer") if explainer is None else explainer
-    ref = ClipRef(one.id, Path(), int(one.target))  # the class explained is settled
-    computed = _computer(config, one.classifier, explainer, "label")([ref], [Clip(one.frames, one.boxes)])
-    if not computed.pictures:
-        kind, _, message = computed.rows.reason.iloc[0].partition(": ")
-        raise ClipError(kind, f"{one.id}: {message}")
-    return computed.pictures[0].saliency
+    boxes = None if one.boxes is None else torch.as_tensor(one.boxes, device=one.tensor.device)[None]
+    generators = [generator_of(one.seed, one.id)]
+    try:
+        maps = explain_batch(one.classifier, explainer, one.tensor, one.target, generators, boxes)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ClipError("out_of_memory", f"{one.id}: {told_of(error)}") from error
+    if not maps.finite.all():
+        raise ClipError("nan_map", f"{one.id}: {NAN_MAP}")
+    return maps.saliency[0].cpu().numpy()
 
 
 def kept_tensor(one: OneClip, saliency: np.ndarray) -> Tensor:
@@ -130,11 +143,6 @@ def kept_frames(one: OneClip, saliency: np.ndarray) -> np.ndarray:
     facts = one.classifier.input
     colours = kept_tensor(one, saliency)[0].permute(1, 2, 3, 0).cpu().numpy()
     return (colours * np.array(facts.std) + np.array(facts.mean)).round().clip(0, 255).astype(np.uint8)
-
-
-def _computer(config: DictConfig, classifier: nn.Module, explainer: Explainer | None, target: str) -> BatchScorer:
-    facts = {"device": config.device, "seed": config.seed, "target": target, "chunk": config.runner.chunk}
-    return BatchScorer(classifier, explainer, {}, **facts)
 
 
 @torch.no_grad()

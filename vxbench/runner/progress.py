@@ -5,12 +5,13 @@ import time
 
 
 class Progress:
-    """Counts clips; shows clips/s and the time left."""
+    """Counts clips, or what `unit` says; shows how many a second and the time left.
 
-    LINE_SECONDS = 15.0
+    live: whether a bar may be drawn, if a terminal listens. every_s: seconds between two lines where none does.
+    """
 
-    def __init__(self, name: str, total: int, live: bool):
-        self.name, self.total, self.done = name, total, 0
+    def __init__(self, name: str, total: int, live: bool, unit: str = "clips", every_s: float = 15.0):
+        self.name, self.total, self.unit, self.every_s, self.done = name, total, unit, every_s, 0
         self.started = self.spoken = time.monotonic()
         self.bar = _bar(name, total) if live and total and sys.stderr.isatty() else None
 
@@ -23,18 +24,16 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def advance(self, clips: int) -> None:
-        self.done += clips
+    def advance(self, count: int) -> None:
+        self.done += count
         pace = self.done / max(self.seconds, 1e-9)
         if self.bar:
-            self.bar.update(self.bar.task_ids[0], completed=self.done, pace=f"{pace:.2f} clips/s")
-        elif self.done < self.total and time.monotonic() - self.spoken > self.LINE_SECONDS:
+            self.bar.update(self.bar.task_ids[0], completed=self.done, pace=f"{pace:.2f} {self.unit}/s")
+        elif self.done < self.total and time.monotonic() - self.spoken > self.every_s:
             self.spoken = time.monotonic()
             left = (self.total - self.done) / pace
-            print(
-                f"{self.name}: {self.done}/{self.total} clips, {pace:.2f} clips/s, {left:.0f} s left",
-                flush=True,
-            )
+            rate = f"{pace:.2f} {self.unit}/s, {left:.0f} s left"
+            print(f"{self.name}: {self.done}/{self.total} {self.unit}, {rate}", file=sys.stderr, flush=True)
 
     @property
     def seconds(self) -> float:

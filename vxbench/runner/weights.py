@@ -1,4 +1,4 @@
-"""Which weights a cell runs with, and where they are."""
+"""Finds the weights that a cell runs with."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,11 @@ from vxbench.models.fetch import obtain
 from vxbench.ranges import one_of, whole
 
 
-def weights_file(config: DictConfig) -> Path | None:
+def weights_file(config: DictConfig, fetch: bool = True) -> Path | None:
     """The checkpoint of the model on this data set's classes; None for random weights.
 
-    An absent one is taken from `paths.mirror`, and with `download` from the network; see `vxbench.models.fetch`.
+    An absent one is taken from `paths.mirror`, and with `download` from the network, see `vxbench.models.fetch`; with
+    fetch=False from neither.
 
     Raises:
         UserError: none is known for them, it cannot be had, or it is not the published one.
@@ -25,7 +26,8 @@ def weights_file(config: DictConfig) -> Path | None:
         return None
     if isinstance(checkpoint, Mapping):
         check_entry(config, checkpoint)
-    return obtain(checkpoint, config.paths.mirror, may_download(config), RANDOM)
+    mirror, download = (config.paths.mirror, may_download(config)) if fetch else (None, False)
+    return obtain(checkpoint, mirror, download, RANDOM)
 
 
 def may_download(config: DictConfig) -> bool:
@@ -34,10 +36,10 @@ def may_download(config: DictConfig) -> bool:
 
 
 def chosen(config: DictConfig) -> str | DictConfig | None:
-    """What model.checkpoint is: a file, an entry of conf/weights, or None.
+    """What model.checkpoint is: a file, an entry of `weights`, or None.
 
     Raises:
-        UserError: conf/weights has no entry for the model on the data set's classes, or the model lacks a value.
+        UserError: `weights` has no entry for the model on the data set's classes, or the model lacks a value.
     """
     if missing := _missing(config.model):
         raise UserError(f"give {' '.join(missing)}; conf/model/{config.model.key}.yaml says more")
@@ -61,13 +63,15 @@ def _missing(model: DictConfig) -> list[str]:
     return [words for words, value in wanted.items() if value == "???"]
 
 
-def weights_digest(config: DictConfig) -> str:
-    """Digest of the checkpoint, or which random weights are used.
+def weights_digest(config: DictConfig, fetch: bool = True) -> str:
+    """Digest of the checkpoint, or which random weights are used: `random-<seed>`.
+
+    fetch: false never asks a mirror or the network for an absent checkpoint.
 
     Raises:
         UserError: as weights_file.
     """
-    path = weights_file(config)
+    path = weights_file(config, fetch)
     return f"random-{config.model.seed}" if path is None else digest(path)
 
 

@@ -1,9 +1,9 @@
-"""What a sweep over hyperparameters leaves: one line a cell and metric, in a CSV a profile, model and data set."""
+"""Collects a sweep over hyperparameters: one line a cell and metric, in a CSV for each profile, model and data set."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import UserError
 from vxbench.files import locked, write_whole
+from vxbench.metrics.facts import fact
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store
 from vxbench.tables.statistics import estimate
@@ -25,7 +26,28 @@ DIGITS = 9  # 0.1 + 0.2 is the share 0.3
 Pair = tuple[str, str]  # model, data set
 
 
-def grids(config: DictConfig, outcomes: list[Outcome]) -> dict[Pair, pd.DataFrame]:
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep over hyperparameters. columns: {column of its CSVs: key that is swept}. results: folder of results."""
+
+    key: str
+    columns: dict[str, str]
+    profile: str
+    results: Path
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Sweep":
+        return cls(config.sweep.key, dict(config.sweep.columns), config.profile.name, Path(config.paths.results))
+
+    def store(self, cell: str) -> Store:
+        return Store(self.results / "cells" / cell)
+
+    def identity(self, cell: str) -> DictConfig:
+        """All that decides a cell's numbers, as the cell has it on record."""
+        return OmegaConf.create(yaml.safe_load(self.store(cell).read_note("config.yaml")))
+
+
+def grids(sweep: Sweep, outcomes: list[Outcome]) -> dict[Pair, pd.DataFrame]:
     """The cells of each (model, data set) that were computed, as `write_grid` has them, sorted by their values.
 
     Raises:
@@ -34,37 +56,37 @@ def grids(config: DictConfig, outcomes: list[Outcome]) -> dict[Pair, pd.DataFram
     """
     lines: dict[Pair, list[dict]] = {}
     for outcome in once(outcomes):
-        lines.setdefault((outcome.model, outcome.dataset), []).extend(lines_of(config, outcome))
+        lines.setdefault((outcome.model, outcome.dataset), []).extend(lines_of(sweep, outcome))
     if not any(lines.values()):
-        raise UserError(f"no cell of the sweep {config.sweep.key} could be computed; what is said above is why")
-    order = [*config.sweep.columns, "metric"]
+        raise UserError(f"no cell of the sweep {sweep.key} could be computed; what is said above is why")
+    order = [*sweep.columns, "metric"]
     found = {pair: pd.DataFrame(of).sort_values(order, ignore_index=True) for pair, of in lines.items() if of}
     for grid in found.values():
-        check_grid(config, grid)
+        check_grid(sweep, grid)
     return found
 
 
-def check_grid(config: DictConfig, grid: pd.DataFrame) -> None:
+def check_grid(sweep: Sweep, grid: pd.DataFrame) -> None:
     """Refuses a grid whose cells differ in more than the swept keys, or that has two for one point."""
-    points = _points(grid, list(config.sweep.columns))
+    points = _points(grid, list(sweep.columns))
     of_a_point = grid.cell.groupby([points[name] for name in points]).unique()
     unlike = next((cells for cells in [grid.drop_duplicates("settings").cell, *of_a_point] if len(cells) > 1), None)
     if unlike is None:
         return
     one, other = unlike[:2]
-    keys = ", ".join(config.sweep.columns.values())
+    keys = ", ".join(sweep.columns.values())
     raise UserError(
-        f"the cells {one} and {other} are of one grid of the sweep {config.sweep.key}, but differ in "
-        f"{_difference(config, one, other)}; its cells may differ in {keys} alone, and have one value of each once"
+        f"the cells {one} and {other} are of one grid of the sweep {sweep.key}, but differ in "
+        f"{_difference(sweep, one, other)}; its cells may differ in {keys} alone, and have one value of each once"
     )
 
 
-def _difference(config: DictConfig, one: str, other: str) -> str:
+def _difference(sweep: Sweep, one: str, other: str) -> str:
     """The keys in which two cells differ: besides the swept ones, if there are any."""
-    pair = [OmegaConf.to_container(identity_of(config, cell)) for cell in (one, other)]
+    pair = [OmegaConf.to_container(sweep.identity(cell)) for cell in (one, other)]
     first, second = (pd.json_normalize(identity).astype(str).iloc[0].to_dict() for identity in pair)
     keys = [key for key in {**first, **second} if first.get(key) != second.get(key)]
-    return ", ".join(key for key in keys if key not in config.sweep.columns.values()) or ", ".join(keys)
+    return ", ".join(key for key in keys if key not in sweep.columns.values()) or ", ".join(keys)
 
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -72,32 +94,23 @@ def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list({o.cell: o for o in outcomes if o.cell and o.status == "complete"}.values())
 
 
-def lines_of(config: DictConfig, outcome: Outcome) -> Iterator[dict]:
+def lines_of(sweep: Sweep, outcome: Outcome) -> Iterator[dict]:
     """One line a metric of a cell: its values of the swept keys, mean and interval over clips, and where it is from.
 
     one_sided: see `one_sided`. settings: digest of all that decides the cell's numbers, the swept keys aside. scored:
     digest of the clips that have a value.
     """
-    identity, rows = identity_of(config, outcome.cell), store_of(config, outcome.cell).rows()
-    swept = {name: _value(identity, key, outcome.cell) for name, key in config.sweep.columns.items()}
+    identity, rows = sweep.identity(outcome.cell), sweep.store(outcome.cell).rows()
+    swept = {name: _value(identity, key, outcome.cell) for name, key in sweep.columns.items()}
     facts = {name: OmegaConf.select(identity, key) for name, key in FACTS.items()}
-    settings = settings_of(identity, config.sweep.columns.values())
-    of = (outcome.model, outcome.dataset, config.profile.name, outcome.cell, settings)
+    settings = settings_of(identity, sweep.columns.values())
+    of = (outcome.model, outcome.dataset, sweep.profile, outcome.cell, settings)
     for metric, scored in rows[rows.status == "ok"].groupby("metric"):
         found = asdict(estimate(scored.value, scored.weight, scored.group))
         mean = {name: found[name] for name in ("mean", "low", "high", "n")}
         clips = _digest(sorted(scored["clip"][scored.value.notna()]))
         origin = dict(zip(ORIGIN, (*of, clips), strict=True))
         yield swept | {"metric": metric} | mean | {"one_sided": one_sided(rows)} | facts | origin
-
-
-def store_of(config: DictConfig, cell: str) -> Store:
-    return Store(Path(config.paths.results) / "cells" / cell)
-
-
-def identity_of(config: DictConfig, cell: str) -> DictConfig:
-    """All that decides a cell's numbers, as the cell has it on record."""
-    return OmegaConf.create(yaml.safe_load(store_of(config, cell).read_note("config.yaml")))
 
 
 def settings_of(identity: DictConfig, swept: Iterable[str]) -> str:
@@ -117,8 +130,9 @@ def one_sided(rows: pd.DataFrame) -> float:
 
     STC counts box voxels that are marked, and is 100 for a map that marks all there are. NaN without that metric.
     """
-    marked = rows[rows.metric == "area_above_tau"].value
-    return float(marked.isin([0.0, 100.0]).mean()) if len(marked) else float("nan")
+    area = fact("stc").companion
+    marked, ends = rows[rows.metric == area].value, (fact(area).low, fact(area).high)
+    return float(marked.isin(ends).mean()) if len(marked) else float("nan")
 
 
 def _value(identity: DictConfig, key: str, cell: str) -> float:
@@ -136,6 +150,13 @@ def write_grid(path: Path, grid: pd.DataFrame) -> Path:
     """Columns: the swept keys, metric, mean, low, high (95 % interval over clips), n, one_sided, FACTS and ORIGIN."""
     write_whole(path, grid.to_csv(index=False).encode())
     return path
+
+
+def merge_grids(sweep: Sweep, found: dict[Pair, pd.DataFrame]) -> list[Path]:
+    """Adds what `grids` found to the sweep's CSVs, see `merge_grid`. Returns their paths."""
+    folder, names = sweep.results / FOLDER, list(sweep.columns)
+    name = f"{sweep.key}_{sweep.profile}"
+    return [merge_grid(folder / csv_name(name, pair), grid, names) for pair, grid in found.items()]
 
 
 def merge_grid(path: Path, grid: pd.DataFrame, names: list[str]) -> Path:

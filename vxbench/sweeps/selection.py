@@ -1,6 +1,7 @@
-"""F-EP's shares of frequencies, chosen on clips that no table is made of: `python scripts/select_fep.py model=tsm`."""
+"""Chooses F-EP's shares of frequencies on clips that no table is made of, and gives them to tables."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,44 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.config import compose, config_loader
-from vxbench.errors import UserError, first_line
+from vxbench.errors import NotUnderstood, UserError, first_line
 from vxbench.files import locked, write_whole
+from vxbench.metrics.facts import directed, fact
 from vxbench.ranges import one_of
 from vxbench.runner.multirun import combinations
 from vxbench.runner.outcome import Outcome
-from vxbench.sweeps.grid import FACTS, Pair, csv_name, identity_of, store_of, write_grid
-from vxbench.sweeps.unseen import check_held_out
+from vxbench.sweeps.grid import FACTS, Pair, Sweep, csv_name, write_grid
+from vxbench.sweeps.unseen import Tables, check_held_out
 
 SWEEP = "+sweep=fep_select"
 FOLDER = "selected"
-HIGHER_IS_BETTER = {"stc": True, "accuracy": True, "dc": False}
 EQUAL = 1e-9  # means of the same values that differ by less, do so by rounding
 MOST = 0.5  # of a cell's maps
 HEAD = "# Chosen by scripts/select_fep.py on training clips, to be given to scripts/reproduce.py --bands.\n"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How values are chosen among a sweep's cells. name: of the file. criterion: the metric whose best mean is chosen.
+
+    tables: which tables' clips it may not be made on. root: where the data sets lie.
+    """
+
+    sweep: Sweep
+    name: str
+    criterion: str
+    tables: Tables
+    root: str
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Selection":
+        """Reads conf/sweep/<key>.yaml's node `select`.
+
+        Raises:
+            OutOfRange: a criterion that is no metric of the sweep.
+        """
+        criterion = one_of("select.criterion", config.select.criterion, directed())
+        return cls(Sweep.of(config), config.select.name, criterion, Tables.of(config), config.dataset.root)
 
 
 def check(given: list[str]) -> None:
@@ -36,16 +61,15 @@ def check(given: list[str]) -> None:
     jobs = all_composed([SWEEP, *given], ("dataset",))
     check_swept(given, ("model", "dataset", "shard.index", *jobs[0].sweep.columns.values()))
     for config in jobs:
-        check_criterion(config)
         settings = OmegaConf.to_container(config.dataset, resolve=True)
-        check_held_out(config, config.hydra.runtime.choices.dataset, settings)
+        check_held_out(Selection.of(config).tables, config.hydra.runtime.choices.dataset, settings)
 
 
 def check_swept(given: list[str], keys: Iterable[str]) -> None:
-    """Raises UserError for a sweep over a key that is not among `keys`."""
+    """Raises NotUnderstood for a sweep over a key that is not among `keys`."""
     for override in OverridesParser.create().parse_overrides(words(given)):
         if override.is_sweep_override() and override.key_or_group not in keys:
-            raise UserError(
+            raise NotUnderstood(
                 f"{override.input_line} is a sweep, and cells of different {override.key_or_group} cannot be compared; "
                 f"what can be swept: {', '.join(keys)}"
             )
@@ -68,11 +92,7 @@ def all_composed(overrides: list[str], sweeps: Iterable[str]) -> list[DictConfig
         return [compose(job, with_hydra=True) for job in jobs]
 
 
-def check_criterion(config: DictConfig) -> None:
-    one_of("select.criterion", config.select.criterion, HIGHER_IS_BETTER)
-
-
-def select(config: DictConfig, outcomes: list[Outcome], grids: dict[Pair, pd.DataFrame]) -> list[Path]:
+def select(how: Selection, outcomes: list[Outcome], grids: dict[Pair, pd.DataFrame]) -> list[Path]:
     """Writes results/selected/<name>.yaml and, beside it, the grid of every model and data set.
 
     What the file says of other models and data sets stays. Returns the files written.
@@ -80,39 +100,38 @@ def select(config: DictConfig, outcomes: list[Outcome], grids: dict[Pair, pd.Dat
     Raises:
         UserError: no choice can be made for one of them, see `choice`; those of the others are in the file by then.
     """
-    check_criterion(config)
-    folder, name = Path(config.paths.results) / FOLDER, config.select.name
-    files = {pair: csv_name(f"{name}_{config.profile.name}", pair) for pair in grids}
+    folder = how.sweep.results / FOLDER
+    files = {pair: csv_name(f"{how.name}_{how.sweep.profile}", pair) for pair in grids}
     paths = [write_grid(folder / files[pair], grid) for pair, grid in grids.items()]
     selections = {(outcome.model, outcome.dataset): outcome.selection for outcome in outcomes if outcome.cell}
     chosen, errors = {}, []
     for pair, grid in grids.items():
         try:
-            chosen[pair] = choice(config, pair[1], grid) | {"grid": files[pair], "clips": selections[pair]}
+            chosen[pair] = choice(how, pair[1], grid) | {"grid": files[pair], "clips": selections[pair]}
         except UserError as error:
             errors.append(f"{' on '.join(pair)}: {error}")
     if chosen:
-        paths.insert(0, add(folder / f"{name}.yaml", chosen, list(config.sweep.columns)))
+        paths.insert(0, add(folder / f"{how.name}.yaml", chosen, list(how.sweep.columns)))
     if errors:
         raise UserError("; ".join(errors))
     return paths
 
 
-def choice(config: DictConfig, dataset: str, grid: pd.DataFrame) -> dict[str, Any]:
+def choice(how: Selection, dataset: str, grid: pd.DataFrame) -> dict[str, Any]:
     """What is chosen for a grid of one model and data set.
 
     Raises:
         UserError: the cells' clips are not unseen, a cell lacks some of them, or no cell is a candidate.
     """
-    cells = sorted(set(grid.cell))
-    settings = OmegaConf.to_container(identity_of(config, cells[0]).dataset)  # of a grid the same in all cells
-    clips = check_held_out(config, dataset, settings | {"root": config.dataset.root})
+    sweep, cells = how.sweep, sorted(set(grid.cell))
+    settings = OmegaConf.to_container(sweep.identity(cells[0]).dataset)  # in a grid the same in all cells
+    clips = check_held_out(how.tables, dataset, settings | {"root": how.root})
     for cell in cells:
-        lacking = {clip.id for clip in clips} - set(store_of(config, cell).rows()["clip"])
+        lacking = {clip.id for clip in clips} - set(sweep.store(cell).rows()["clip"])
         if lacking:
             parts = "with shard.count, every shard.index is needed"
             raise UserError(f"{cell} lacks {len(lacking)} of its {len(clips)} clips; {parts}")
-    return entry(choose(grid, config.select.criterion, list(config.sweep.columns)), config.sweep.columns)
+    return entry(choose(grid, how.criterion, list(sweep.columns)), sweep.columns)
 
 
 def choose(grid: pd.DataFrame, criterion: str, names: list[str]) -> pd.Series:
@@ -128,7 +147,7 @@ def choose(grid: pd.DataFrame, criterion: str, names: list[str]) -> pd.Series:
     of = of[~(of.one_sided > MOST)]
     if of.empty:
         raise UserError(f"select.criterion = {criterion}: no cell has a value of it and maps that single something out")
-    best = of["mean"].max() if HIGHER_IS_BETTER[criterion] else of["mean"].min()
+    best = of["mean"].max() if fact(criterion).higher_is_better else of["mean"].min()
     tied = of[(of["mean"] - best).abs() <= EQUAL]
     kept = tied[names].sum(axis=1).round(9)  # 0.7 + 0.1 and 0.8 + 0.0 are the same share
     return tied.assign(kept=kept).sort_values(["kept", *names]).iloc[0]

@@ -1,7 +1,8 @@
-"""Clips that something may be chosen on: none of them is seen in a table."""
+"""Checks that hyperparameters are chosen on clips that no table uses."""
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,19 +15,42 @@ from vxbench.ranges import one_of
 PLACES = ("root", "videos", "cache")  # where a data set lies, not which of its clips are tested
 
 
-def check_held_out(config: DictConfig, name: str, settings: Mapping[str, Any]) -> list[ClipRef]:
-    """The clips of data set `name` under these settings.
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a profile, as described and under one more protocol. allow: see conf/run.yaml."""
 
-    config: says which tables: those of its profile, as described and under its protocol.
+    profile: str
+    protocol: str
+    allow: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Tables":
+        return cls(config.profile.name, config.protocol.name, tuple(config.allow))
+
+    def clips(self, name: str, protocol: str, settings: Mapping[str, Any]) -> list[ClipRef]:
+        """Every clip that a table may take of data set `name`: the test split by the project's own settings, whole."""
+        own = compose([f"profile={self.profile}", f"protocol={protocol}", f"dataset={name}"]).dataset
+        own.update({key: settings[key] for key in PLACES if key in settings})
+        if "per_class" in own:
+            own.per_class = None
+        return self.built(OmegaConf.to_container(own, resolve=True))
+
+    def built(self, settings: Mapping[str, Any]) -> list[ClipRef]:
+        """The clips of a data set under these settings."""
+        return build(OmegaConf.create({"dataset": dict(settings), "allow": list(self.allow)}), "dataset").clips
+
+
+def check_held_out(tables: Tables, name: str, settings: Mapping[str, Any]) -> list[ClipRef]:
+    """The clips of data set `name` under these settings, none of which a table may be made of.
 
     Raises:
         OutOfRange: the split is not the training split.
         UserError: the data set cannot be read, or a clip shares frames with one that a table may be made of.
     """
     one_of("dataset.split", settings.get("split"), ("train",))
-    clips = _built(config, settings)
-    for protocol in dict.fromkeys(("described", config.protocol.name)):
-        common = overlapping(clips, table_clips(config, name, protocol, settings))
+    clips = tables.built(settings)
+    for protocol in dict.fromkeys(("described", tables.protocol)):
+        common = overlapping(clips, tables.clips(name, protocol, settings))
         if common:
             raise UserError(
                 f"{len(common)} of {len(clips)} clips of {name}, such as {common[0].id}, are test clips of a table "
@@ -34,16 +58,6 @@ def check_held_out(config: DictConfig, name: str, settings: Mapping[str, Any]) -
                 "dataset.classes and their like"
             )
     return clips
-
-
-def table_clips(config: DictConfig, name: str, protocol: str, settings: Mapping[str, Any]) -> list[ClipRef]:
-    """Every clip that a table may take of data set `name`: the test split by the project's own settings, whole."""
-    choices = [f"profile={config.profile.name}", f"protocol={protocol}", f"dataset={name}"]
-    own = compose(choices).dataset
-    own.update({key: settings[key] for key in PLACES if key in settings})
-    if "per_class" in own:
-        own.per_class = None
-    return _built(config, OmegaConf.to_container(own, resolve=True))
 
 
 def overlapping(clips: list[ClipRef], others: list[ClipRef]) -> list[ClipRef]:
@@ -55,9 +69,5 @@ def overlapping(clips: list[ClipRef], others: list[ClipRef]) -> list[ClipRef]:
 
 
 def _meet(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
-    """Of spans of one video; None is all of it."""
+    """Whether two spans of one video share a frame; None is all of it."""
     return one is None or other is None or (one[0] < other[1] and other[0] < one[1])
-
-
-def _built(config: DictConfig, settings: Mapping[str, Any]) -> list[ClipRef]:
-    return build(OmegaConf.create({"dataset": dict(settings), "allow": config.allow}), "dataset").clips

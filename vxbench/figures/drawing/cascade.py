@@ -1,14 +1,14 @@
-"""Maps of a network that forgets, stage by stage, and how alike they stay, as in Fig. 8 of Uchiyama et al."""
+"""Draws maps of a network that is re-initialised stage by stage, and how alike they stay (Fig. 8 of Uchiyama et al.)."""
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vxbench.figures.drawing.plots import draw_means
 from vxbench.figures.drawing.save import Facts, save
-from vxbench.figures.drawing.style import FAINT, FOOT_SIZE, HAIR, INK, NAME_SIZE, PLAIN, SMALL_SIZE, TITLE_SIZE, line
+from vxbench.figures.drawing.style import FAINT, FOOT_SIZE, INK, NAME_SIZE, PLAIN, SMALL_SIZE, TITLE_SIZE, bare_axes
 from vxbench.figures.drawing.tiles import EDGE, LEFT, Block, tiles_figure
 
 CURVES, FOOT_LINE, BETWEEN = 2.9, 0.16, 0.85  # inches
@@ -22,10 +22,10 @@ def cascade_figure(
     foot: str = "",
     facts: Facts = None,
 ) -> list[Path]:
-    """<stem>.png and .pdf: one row of maps a stage and, below, one plot a measure over the stages.
+    """Writes <stem>.png and .pdf, one row of maps a stage and, below, one plot a measure over the stages; returns them.
 
-    curves: columns method, measure, stage, mean, low, high (the 95 % interval); methods and stages in the order that
-    they come in. measures: {key: name of the axis}.
+    curves: columns method, measure, stage, mean, low, high (the 95 % interval); methods and stages keep their order.
+    measures: {key: name of the axis}.
     """
     figure, lines = tiles_figure([maps]), foot.splitlines()
     below = CURVES + FOOT_LINE * len(lines)
@@ -58,20 +58,11 @@ def room_below(figure: Figure, inches: float) -> None:
 def _curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
     stages = list(dict.fromkeys(curves.stage))
     for number, (method, series) in enumerate(curves.groupby("method", sort=False)):
-        x, mean = np.array([stages.index(stage) for stage in series.stage]), series["mean"].to_numpy()
-        reach = np.clip([mean - series.low, series.high - mean], 0, None)
-        look = line(number)
-        axes.fill_between(x, series.low, series.high, color=look["color"], alpha=0.13, linewidth=0)
-        axes.errorbar(x, mean, reach, color=look["color"], linestyle="none", elinewidth=0.8, capsize=2)
-        axes.plot(x, mean, **look, markersize=5, linewidth=1.4, label=method)
+        draw_means(axes, series.stage.map(stages.index).to_numpy(), series, number, method)
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_ylim(min(-0.05, curves.low.min() - 0.05), 1.05)
     axes.set_xticks(range(len(stages)), stages)
     axes.set_xlabel("drawn anew, with all before it", size=NAME_SIZE, color=INK)
     axes.set_ylabel(name, size=NAME_SIZE, color=INK)
-    axes.grid(color=HAIR, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=SMALL_SIZE, color=FAINT, labelcolor=INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    bare_axes(axes)
     axes.legend(fontsize=SMALL_SIZE, frameon=False)

@@ -1,7 +1,6 @@
-"""Pictures of maps: frames in the top row, one row a method below, as in Fig. 6 of Lin et al. 2021."""
+"""Draws maps over the frames of clips: frames in the top row, one row a method below (Fig. 6 of Lin et al. 2021)."""
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +14,10 @@ from vxbench.figures.drawing.tiles import DARK, STRONG, Bar, Block, Row, tiles_f
 
 COLUMNS = 6  # frames side by side
 COLOURS = "inferno"  # perceptually uniform; black at 0 keeps the unimportant dark
+DIVERGING = "PuOr_r"  # purple below zero, orange above: told apart by everybody
 OPACITY = (0.4, 0.75)  # of the map over the grey frame, where it is 0 and where it is 1
 MADE_OF = "made of"  # the fact that holds the digest of what was drawn
+DRAWING_VERSION = 1  # raise it when the same maps are drawn otherwise: figures are then drawn anew
 
 
 @dataclass
@@ -36,10 +37,10 @@ class FigureClip:
 
 
 def maps_figure(path: str | Path, clips: list[FigureClip], rows: list[tuple[str, str]], columns: int = COLUMNS) -> Path:
-    """Draw the clips below each other into one PNG. rows: [(row key, name to print)], in this order.
+    """Draws the clips below each other into one PNG. rows: [(row key, name to print)], in this order.
 
-    Every map is drawn on the same scale, 0 to 1. A method without a map of a clip leaves its row empty there. A
-    file that is there and was drawn of the same by the same code is left as it is: drawing takes seconds.
+    Every map is drawn on the same scale, 0 to 1. A method without a map of a clip leaves its row empty there. A file
+    that is there and was drawn of the same in the same version is left as it is: drawing takes seconds.
 
     Raises:
         UserError: no clip, or a map or the boxes do not fit the frames, or a map leaves [0, 1].
@@ -52,14 +53,6 @@ def maps_figure(path: str | Path, clips: list[FigureClip], rows: list[tuple[str,
     return path
 
 
-def maps_figures(
-    folder: str | Path, clips: list[FigureClip], rows: list[tuple[str, str]], columns: int = COLUMNS
-) -> list[Path]:
-    """One PNG a clip, named after its id, and `maps.png` with all of them where there are several."""
-    paths = [maps_figure(Path(folder) / f"{_file_name(clip.id)}.png", [clip], rows, columns) for clip in clips]
-    return paths + ([maps_figure(Path(folder) / "maps.png", clips, rows, columns)] if len(clips) > 1 else [])
-
-
 def maps_print(
     stem: str | Path,
     clips: list[tuple[FigureClip, list[tuple[str, str]]]],
@@ -67,8 +60,44 @@ def maps_print(
     facts: Facts = None,
     columns: int = COLUMNS,
 ) -> list[Path]:
-    """<stem>.png and .pdf of clips below each other, each with rows of its own, and a foot. Raises as maps_figure."""
+    """Writes <stem>.png and .pdf of clips below each other, each with rows of its own, and a foot; returns them.
+
+    Raises:
+        UserError: see `block`.
+    """
     return save(tiles_figure([block(clip, rows, columns) for clip, rows in clips], foot), stem, facts)
+
+
+def kept_figure(
+    stem: str | Path, clip: FigureClip, kept: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
+) -> list[Path]:
+    """Writes <stem>.png and .pdf of a clip's frames and, a row each, kept clips {name: (T, H, W, 3) uint8}.
+
+    The clip's notes stand beside the rows, that of "" beside the frames. Returns the files.
+    """
+    drawn, shown = block(clip, [], columns), frame_indices(len(clip.frames), columns)
+    boxes = drawn.rows[0].outlines
+    for name, frames in kept.items():
+        drawn.rows.append(Row(name, [frames[t] for t in shown], clip.notes.get(name, ""), boxes, STRONG))
+    return save(tiles_figure([drawn], foot), stem, facts)
+
+
+def signed_figure(
+    stem: str | Path, clip: FigureClip, maps: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
+) -> list[Path]:
+    """Writes <stem>.png and .pdf of a clip's frames and, a row each, maps {name: (T, H, W)} of any sign.
+
+    All are drawn on one scale, from minus to plus the largest magnitude of any value. Returns the files.
+    """
+    drawn, shown = block(clip, [], columns), frame_indices(len(clip.frames), columns)
+    top = max(float(np.abs(values).max()) for values in maps.values()) or 1.0
+    for name, values in maps.items():
+        pictures = [matplotlib.colormaps[DIVERGING](0.5 + values[t] / (2 * top))[..., :3] for t in shown]
+        boxes = None if clip.boxes is None else [clip.boxes[t] for t in shown]
+        drawn.rows.append(Row(name, pictures, clip.notes.get(name, ""), boxes, DARK))
+    words = {0: f"{-top:.2g}", 0.5: "0", 1: f"{top:.2g}"}
+    drawn.rows[1].bar = Bar(matplotlib.colormaps[DIVERGING], words)
+    return save(tiles_figure([drawn], foot), stem, facts)
 
 
 def block(clip: FigureClip, rows: list[tuple[str, str]], columns: int = COLUMNS) -> Block:
@@ -87,71 +116,8 @@ def block(clip: FigureClip, rows: list[tuple[str, str]], columns: int = COLUMNS)
     return Block(clip.label_name, clip.id, [f"t = {t}" for t in shown], [frames, *drawn])
 
 
-def frame_indices(frames: int, columns: int) -> list[int]:
-    """At most `columns` frames, evenly spaced, the first and the last among them."""
-    return np.unique(np.linspace(0, frames - 1, min(columns, frames)).round().astype(int)).tolist()
-
-
-def overlay(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The map over the grey frame, (H, W, 3) in [0, 1]. frame (H, W, 3) uint8, saliency (H, W) in [0, 1]."""
-    opacity = (OPACITY[0] + (OPACITY[1] - OPACITY[0]) * saliency)[..., None]
-    return (1 - opacity) * grey(frame)[..., None] + opacity * matplotlib.colormaps[COLOURS](saliency)[..., :3]
-
-
-def grey(frame: np.ndarray) -> np.ndarray:
-    """Brightness (..., H, W) in [0, 1] of frames (..., H, W, 3) uint8, by the weights of BT.601."""
-    return frame.astype(float) @ [0.299, 0.587, 0.114] / 255
-
-
-def _digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
-    """Of all that `maps_figure` draws, and of our code and the matplotlib that draw it."""
-    code = [matplotlib.__version__, *(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))]
-    found = hashlib.sha256(repr((rows, columns, code)).encode())
-    for clip in clips:
-        arrays = {"frames": clip.frames, "boxes": clip.boxes} | {f"map {key}": of for key, of in clip.maps.items()}
-        shapes = {name: (array.shape, str(array.dtype)) for name, array in arrays.items() if array is not None}
-        found.update(repr((clip.id, clip.label_name, clip.notes, shapes)).encode())
-        for name in shapes:
-            found.update(np.ascontiguousarray(arrays[name]).data)
-    return found.hexdigest()
-
-
-def scale() -> Bar:
-    """The scale of maps as it looks over a mid-grey frame."""
-    values = np.linspace(0, 1, 256)
-    blended = overlay(np.full((1, 256, 3), 128, np.uint8), values[None])[0]
-    return Bar(ListedColormap(blended), {0: "0", 0.5: "0.5", 1: "1"})
-
-
-def _made_of(path: Path) -> str | None:
-    """What the figure at `path` says that it was drawn of; None without a figure."""
-    try:
-        return facts_of(path.read_bytes()).get(MADE_OF)
-    except OSError:
-        return None
-
-
-def _row(clip: FigureClip, key: str, name: str, shown: list[int], boxes: list | None) -> Row:
-    there = key in clip.maps
-    pictures = [overlay(clip.frames[t], clip.maps[key][t]) if there else None for t in shown]
-    return Row(name, pictures, clip.notes.get(key, ""), boxes)
-
-
-def _check(clip: FigureClip) -> None:
-    shape = clip.frames.shape[:3]
-    for name, array in [*clip.maps.items(), *([("boxes", clip.boxes)] if clip.boxes is not None else [])]:
-        if array.shape != shape:
-            raise UserError(f"clip {clip.id}: {name} is {array.shape}, its frames are {shape}; give one value a pixel")
-        if not (np.min(array) >= 0 and np.max(array) <= 1):
-            raise UserError(f"clip {clip.id}: the map of {name} leaves [0, 1] or holds NaN; normalise it first")
-
-
-def _file_name(clip_id: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", clip_id).strip(".")
-
-
 def side_by_side(title: str, subtitle: str, parts: dict[str, Block]) -> Block:
-    """One block whose columns are those of all parts; the name of a part stands over each of its columns.
+    """Joins parts to one block with the columns of all; the name of a part stands over each of its columns.
 
     A row has the notes of all parts, and the scale of the first that has one.
 
@@ -159,7 +125,7 @@ def side_by_side(title: str, subtitle: str, parts: dict[str, Block]) -> Block:
         UserError: no part, or parts of other rows than the first's.
     """
     if not parts:
-        raise UserError("beside: nothing to draw; give at least one block")
+        raise UserError("side_by_side: nothing to draw; give at least one block")
     blocks = list(parts.values())
     names = [row.name for row in blocks[0].rows]
     for name, block in parts.items():
@@ -170,8 +136,37 @@ def side_by_side(title: str, subtitle: str, parts: dict[str, Block]) -> Block:
     return Block(title, subtitle, headings, [_joined(list(row)) for row in rows])
 
 
+def frame_indices(frames: int, columns: int) -> list[int]:
+    """Indices of at most `columns` frames, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, frames - 1, min(columns, frames)).round().astype(int)).tolist()
+
+
+def overlay(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The map (H, W) in [0, 1] laid over the grey frame (H, W, 3) uint8, as (H, W, 3) in [0, 1]."""
+    opacity = (OPACITY[0] + (OPACITY[1] - OPACITY[0]) * saliency)[..., None]
+    return (1 - opacity) * grey(frame)[..., None] + opacity * matplotlib.colormaps[COLOURS](saliency)[..., :3]
+
+
+def grey(frame: np.ndarray) -> np.ndarray:
+    """Brightness (..., H, W) in [0, 1] of frames (..., H, W, 3) uint8, by the weights of BT.601."""
+    return frame.astype(float) @ [0.299, 0.587, 0.114] / 255
+
+
+def scale() -> Bar:
+    """The scale of maps as it looks over a mid-grey frame."""
+    values = np.linspace(0, 1, 256)
+    blended = overlay(np.full((1, 256, 3), 128, np.uint8), values[None])[0]
+    return Bar(ListedColormap(blended), {0: "0", 0.5: "0.5", 1: "1"})
+
+
+def _row(clip: FigureClip, key: str, name: str, shown: list[int], boxes: list | None) -> Row:
+    there = key in clip.maps
+    pictures = [overlay(clip.frames[t], clip.maps[key][t]) if there else None for t in shown]
+    return Row(name, pictures, clip.notes.get(key, ""), boxes)
+
+
 def _joined(rows: list[Row]) -> Row:
-    """One row of the pictures of all; where only some have outlines, the others have empty ones."""
+    """Joins rows to one with the pictures of all; where only some have outlines, the others have empty ones."""
     first = rows[0]
     return Row(
         first.name,
@@ -191,36 +186,30 @@ def _outlines(rows: list[Row]) -> list[np.ndarray] | None:
     return [mask for row in rows for mask in row.outlines or [nothing] * len(row.pictures)]
 
 
-def kept_figure(
-    stem: str | Path, clip: FigureClip, kept: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
-) -> list[Path]:
-    """<stem>.png and .pdf: the clip's frames and, a row each, kept clips {name: (T, H, W, 3) uint8}.
-
-    The clip's notes stand beside the rows, "" for the frames.
-    """
-    drawn, shown = block(clip, [], columns), frame_indices(len(clip.frames), columns)
-    boxes = drawn.rows[0].outlines
-    for name, frames in kept.items():
-        drawn.rows.append(Row(name, [frames[t] for t in shown], clip.notes.get(name, ""), boxes, STRONG))
-    return save(tiles_figure([drawn], foot), stem, facts)
+def _check(clip: FigureClip) -> None:
+    shape = clip.frames.shape[:3]
+    for name, array in [*clip.maps.items(), *([("boxes", clip.boxes)] if clip.boxes is not None else [])]:
+        if array.shape != shape:
+            raise UserError(f"clip {clip.id}: {name} is {array.shape}, its frames are {shape}; give one value a pixel")
+        if not (np.min(array) >= 0 and np.max(array) <= 1):
+            raise UserError(f"clip {clip.id}: the map of {name} leaves [0, 1] or holds NaN; normalise it first")
 
 
-DIVERGING = "PuOr_r"  # purple below zero, orange above: told apart by everybody
+def _digest(clips: list[FigureClip], rows: list[tuple[str, str]], columns: int) -> str:
+    """The digest of all that `maps_figure` draws, and of the versions that draw it."""
+    found = hashlib.sha256(repr((rows, columns, DRAWING_VERSION, matplotlib.__version__)).encode())
+    for clip in clips:
+        arrays = {"frames": clip.frames, "boxes": clip.boxes} | {f"map {key}": of for key, of in clip.maps.items()}
+        shapes = {name: (array.shape, str(array.dtype)) for name, array in arrays.items() if array is not None}
+        found.update(repr((clip.id, clip.label_name, clip.notes, shapes)).encode())
+        for name in shapes:
+            found.update(np.ascontiguousarray(arrays[name]).data)
+    return found.hexdigest()
 
 
-def signed_figure(
-    stem: str | Path, clip: FigureClip, maps: dict[str, np.ndarray], foot: str, facts: Facts = None, columns: int = 5
-) -> list[Path]:
-    """<stem>.png and .pdf: the clip's frames and, a row each, maps {name: (T, H, W)} of any sign.
-
-    All are drawn on one scale, from minus to plus the largest magnitude of any value.
-    """
-    drawn, shown = block(clip, [], columns), frame_indices(len(clip.frames), columns)
-    top = max(float(np.abs(values).max()) for values in maps.values()) or 1.0
-    for name, values in maps.items():
-        pictures = [matplotlib.colormaps[DIVERGING](0.5 + values[t] / (2 * top))[..., :3] for t in shown]
-        boxes = None if clip.boxes is None else [clip.boxes[t] for t in shown]
-        drawn.rows.append(Row(name, pictures, clip.notes.get(name, ""), boxes, DARK))
-    words = {0: f"{-top:.2g}", 0.5: "0", 1: f"{top:.2g}"}
-    drawn.rows[1].bar = Bar(matplotlib.colormaps[DIVERGING], words)
-    return save(tiles_figure([drawn], foot), stem, facts)
+def _made_of(path: Path) -> str | None:
+    """The digest of what the figure at `path` was drawn of; None without a figure."""
+    try:
+        return facts_of(path.read_bytes()).get(MADE_OF)
+    except OSError:
+        return None

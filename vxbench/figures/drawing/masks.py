@@ -1,4 +1,4 @@
-"""A mask of AOSA and the motion that it follows, as in Fig. 4 of Uchiyama et al."""
+"""Draws a mask of AOSA and the motion that it follows, as in Fig. 4 of Uchiyama et al."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ from vxbench.figures.drawing.style import COLOURS
 from vxbench.figures.drawing.tiles import Row, tiles_figure
 
 OWN, JOINED = COLOURS[1], COLOURS[6]  # the mask's own anchor, and the others
-LONGEST = 0.9  # of the distance between arrows
+LONGEST = 0.9  # an arrow's length, as a share of the distance between arrows
 
 
 @dataclass(frozen=True)
 class Arrows:
-    """Where n points are and how far they move to the next frame, in pixels.
+    """Places of n points, and their moves to the next frame, in pixels.
 
-    x, y: (T - 1, n). dx, dy: (T - 1, n), NaN where a point is gone. own: which of the points the mask belongs to.
-    apart: pixels between two of them.
+    x, y: (T - 1, n). dx, dy: (T - 1, n), NaN where a point is gone. own: index of the point that the mask belongs to.
+    apart: pixels between two points.
     """
 
     x: np.ndarray
@@ -33,7 +33,7 @@ class Arrows:
 
     @property
     def factor(self) -> float:
-        """How many times as long they are drawn, so that the longest nearly reaches the next point; at least once."""
+        """The factor, at least 1, by which arrows are drawn longer, so that the longest nearly reaches the next point."""
         longest = np.nanmax(np.hypot(self.dx, self.dy), initial=0)
         return max(1.0, round(LONGEST * self.apart / longest, 1)) if longest > 0 else 1.0
 
@@ -48,7 +48,7 @@ def masks_figure(
     facts: Facts = None,
     columns: int = 6,
 ) -> list[Path]:
-    """<stem>.png and .pdf: frames, the motion, what the first square hides, and what all of them hide together.
+    """Writes <stem>.png and .pdf: frames, the motion, what the first square hides, and what all hide together.
 
     squares: (1 + K, T, 4), rows [top, bottom) and columns [left, right) of the mask's own square and of the K joined to
     it; nothing where a range is empty. fill: colour of what is hidden, 0-255.
@@ -70,7 +70,7 @@ def masks_figure(
 
 
 def faded(frame: np.ndarray) -> np.ndarray:
-    """Half way to white, so that arrows stand out: (H, W, 3) uint8 -> float in [0, 1]."""
+    """The frame (H, W, 3) uint8 half way to white, so that arrows stand out, as float in [0, 1]."""
     return 0.5 + frame / 510
 
 
@@ -83,7 +83,7 @@ def hidden(frame: np.ndarray, squares: np.ndarray, fill: tuple[float, float, flo
 
 
 def _arrows(axes: Axes, arrows: Arrows, t: int) -> None:
-    """Of the frame's points; the last frame has none."""
+    """Draws the arrows of a frame's points; the last frame has none."""
     if t >= len(arrows.x):
         return
     colour = np.full(arrows.x.shape[1], JOINED, object)
@@ -95,7 +95,7 @@ def _arrows(axes: Axes, arrows: Arrows, t: int) -> None:
 
 
 def _squares(axes: Axes, squares: np.ndarray) -> None:
-    """Borders, the mask's own above the others."""
+    """Draws the borders of squares, the mask's own above the others."""
     for number, (top, bottom, left, right) in enumerate(squares):
         if bottom > top and right > left:
             look = {"fill": False, "linewidth": 1.6, "zorder": 4 if number == 0 else 3}

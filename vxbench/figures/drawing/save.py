@@ -1,4 +1,4 @@
-"""Files of a figure: a reader sees the old one or the new one, never half of it."""
+"""Writes figures as PNG and PDF, whole or not at all, with facts on what they were made of."""
 
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +10,9 @@ from PIL import Image
 from vxbench.files import write_whole
 
 UNDATED = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
-FACTS = "vxbench "  # before the names of a figure's facts in its PNG
+FACTS = "vxbench "  # stands before the names of a figure's facts in its PNG
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every PNG
-PDF_DPI = 200  # of the pictures in it; lines and text are vectors
+PDF_DPI = 200  # resolution of the pictures in a PDF; its lines and text are vectors
 
 Facts = dict[str, str] | None
 
@@ -20,10 +20,8 @@ Facts = dict[str, str] | None
 def save(figure: Figure, stem: str | Path, facts: Facts = None) -> list[Path]:
     """Writes <stem>.png and <stem>.pdf, and returns them. The same figure and facts give the same bytes.
 
-    facts: what `facts_of` reads back from the PNG, in ASCII.
-
-    Both are drawn before the first is written: what cannot be drawn leaves older files as they were. A stem may hold
-    dots. Folders are made.
+    facts: ASCII texts by name, which `facts_of` reads back from the PNG. Both files are drawn before the first is
+    written: what cannot be drawn leaves older files as they were. A stem may hold dots. Folders are made.
     """
     stem = Path(stem)
     return save_as(figure, [stem.with_name(f"{stem.name}.{kind}") for kind in UNDATED], facts)

@@ -1,6 +1,6 @@
-"""Pictures in rows and columns: one block a clip, its frames across, one row a method.
+"""Draws pictures in rows and columns: one block a clip, its frames across, one row a method.
 
-The figures of maps are made of these. Sizes are inches.
+Sizes are in inches.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ BESIDE = {"ha": "right", "va": "center", **PLAIN}
 
 @dataclass
 class Bar:
-    """A colour scale beside a row: colours from bottom to top, and the words at its ticks {height in [0, 1]: word}."""
+    """A colour scale beside a row: its colours from bottom to top, and its ticks {height in [0, 1]: word}."""
 
     colours: Colormap
     ticks: dict[float, str]
@@ -34,10 +34,11 @@ class Bar:
 
 @dataclass
 class Row:
-    """One picture a column, (H, W, 3), uint8 or float in [0, 1]; None draws an empty tile with the words `missing`.
+    """A row of tiles, one picture a column.
 
-    note: lines of small print below the name. outlines: one mask (H, W) bool a column whose border is drawn, or None.
-    pen: its colour and width in points.
+    pictures: (H, W, 3), uint8 or float in [0, 1]; None draws an empty tile with the words `missing`. note: lines of
+    small print below the name. outlines: one mask (H, W) bool a column whose border is drawn, or None. pen: colour and
+    width, in points, of the border.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Row:
 
 @dataclass
 class Block:
-    """Rows below each other, of as many columns each. headings: over the columns."""
+    """Rows below each other, of equally many columns. headings: stand over the columns."""
 
     title: str
     subtitle: str
@@ -60,7 +61,7 @@ class Block:
 
 
 def tiles_figure(blocks: list[Block], foot: str = "") -> Figure:
-    """The blocks below each other. foot: lines of small print at the bottom: what the figure was made of.
+    """Draws the blocks below each other. foot: lines of small print at the bottom, on what the figure was made of.
 
     Raises:
         UserError: no block, or a row that has not one picture a column.
@@ -99,7 +100,7 @@ class _Page:
         return self.figure.add_axes((x / width, y / height, wide / width, tall / height))
 
     def block(self, block: Block, top: float) -> None:
-        """top: its upper edge."""
+        """Draws a block whose upper edge is at `top`."""
         self.text(self.left, top - 0.06, block.title, size=style.TITLE_SIZE, weight="bold", color=INK, va="top")
         self.text(self.left, top - 0.27, block.subtitle, size=style.SMALL_SIZE, color=FAINT, va="top")
         tall = _tile_height(block)
@@ -132,7 +133,7 @@ class _Page:
 
 
 def draw_tile(axes: Axes, row: Row, column: int) -> None:
-    """One picture of a row with its outline, or the words that stand for it."""
+    """Draws one picture of a row with its outline, or the words that stand for it."""
     axes.set_axis_off()
     picture = row.pictures[column]
     if picture is None:
@@ -146,7 +147,7 @@ def draw_tile(axes: Axes, row: Row, column: int) -> None:
 
 
 def outline(axes: Axes, mask: np.ndarray, colour: str, width: float) -> None:
-    """The border of a mask (H, W); the rim of zeros closes it where it touches the frame's edge."""
+    """Draws the border of a mask (H, W); a rim of zeros closes it where it touches the frame's edge."""
     rows, columns = mask.shape
     x, y = np.arange(-1, columns + 1), np.arange(-1, rows + 1)
     axes.contour(x, y, np.pad(mask.astype(float), 1), levels=[0.5], colors=colour, linewidths=width)
@@ -161,7 +162,7 @@ def _check(block: Block) -> None:
 
 
 def _width(block: Block) -> float:
-    """Of its columns, or of the words above them."""
+    """Width of a block: that of its columns, or of the words above them."""
     above = max(len(block.title) * BOLD * style.TITLE_SIZE, len(block.subtitle) * SPREAD * style.SMALL_SIZE)
     return max(len(block.headings) * (TILE + GAP), above / 72)
 
@@ -171,7 +172,7 @@ def _height(block: Block) -> float:
 
 
 def _tile_height(block: Block) -> float:
-    """As the first picture asks for; the columns are equally wide everywhere."""
+    """Height of a block's tiles, which the shape of the first picture decides; all are equally wide."""
     shapes = [picture.shape for row in block.rows for picture in row.pictures if picture is not None]
     return TILE * shapes[0][0] / shapes[0][1] if shapes else TILE
 
@@ -183,6 +184,6 @@ def _name_width(row: Row) -> float:
 
 
 def wrapped(words: str, width: float) -> list[str]:
-    """Lines of small print that fit into the width, inches."""
+    """The words broken into lines of small print that fit into the width, in inches."""
     letters = int(width * 72 / (SPREAD * style.FOOT_SIZE))
     return [part for text in words.splitlines() for part in wrap(text, max(letters, 20))]

@@ -1,4 +1,4 @@
-"""Videos: a map over the frames it explains, and pictures beside each other. Arrays in, files out."""
+"""Writes videos: a map over the frames it explains, and clips beside each other."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from vxbench.files import write_whole
 CODECS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qmin": "2", "qmax": "5"}}  # the first there is
 CLOCK = Fraction(1, 60000)  # seconds a tick of the videos written; MPEG-4 has no finer than 1/65535
 SQUARE = Fraction(1)
-BT601 = 6  # FFmpeg's number of the matrix from RGB to YUV
+BT601 = 6  # FFmpeg's number for the matrix from RGB to YUV
 PANEL = 256  # least height of a panel, pixels
 GAP, BAND, INK = 8, 28, (34, 34, 34)  # pixels between panels and of the band above them, and colour of its words
 
@@ -27,7 +27,7 @@ Timed = tuple[float, np.ndarray]  # seconds, (h, w, 3) uint8 RGB
 
 @dataclass(frozen=True)
 class Written:
-    """codec: of the video at `path`, of so many frames."""
+    """A video that was written: its codec and its number of frames."""
 
     path: Path
     codec: str
@@ -35,7 +35,7 @@ class Written:
 
 
 def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction, aspect: Fraction = SQUARE) -> Written:
-    """An MP4 of frames at their times, which must ascend: H.264, which browsers play; MPEG-4 where libx264 is absent.
+    """Writes an MP4 of frames at ascending times: H.264, which browsers play, or MPEG-4 where libx264 is absent.
 
     rate: mean frames a second. aspect: width of a pixel as it is shown, in its heights. Sides that are odd are made
     even by a copy of the last row or column, as the colours of two by two pixels are stored together. The file is there
@@ -61,7 +61,7 @@ def write_video(path: str | Path, frames: Iterable[Timed], rate: Fraction, aspec
 
 
 def _encode(container, codec: str, frames: Iterable[Timed], rate: Fraction, aspect: Fraction) -> int:
-    """The number of frames written."""
+    """Encodes the frames, and returns how many there were."""
     import av
 
     stream, first, count = None, 0.0, 0
@@ -88,7 +88,7 @@ def _stream(container, codec: str, pixels: np.ndarray, rate: Fraction, aspect: F
 
 
 def pixel_aspect(path: Path) -> Fraction:
-    """Width of the pixels of a video as it is shown, in their heights; 1 of a folder of frames, and if nobody says."""
+    """Width of a video's pixels, as it is shown, in their heights; 1 for a folder of frames, or if the file says none."""
     if path.is_dir():
         return SQUARE
     import av
@@ -106,7 +106,7 @@ def _even(pixels: np.ndarray) -> np.ndarray:
 
 
 class BackProjection:
-    """Brings what is said of the model's pixels to those of the source frame: the inverse of `Window`.
+    """A function that brings maps of the model's pixels to those of the source frame: the inverse of `Window`.
 
     size: (width, height) of the source frame. rows, columns: slices of the source frame's pixels whose centres the
     model sees; a crop cuts the others away. box: x1, y1, x2, y2 of what it sees, in pixels of the source frame.
@@ -121,12 +121,12 @@ class BackProjection:
         self.box = np.clip(edges * scale, 0, [width, height, width, height])
 
     def __call__(self, saliency: np.ndarray) -> np.ndarray:
-        """(H, W) of the window -> (h, w) float32 of source[rows, columns], bilinear between the centres of pixels."""
+        """The map (H, W) of the window as (h, w) float32 of source[rows, columns], bilinear between pixel centres."""
         return self._down @ saliency.astype(np.float32) @ self._across.T
 
 
 def _interpolation(source: int, full: int, start: int, size: int) -> tuple[slice, np.ndarray]:
-    """Along one axis: the source's pixels in the window, and each one's weights (n, size) of the window's pixels."""
+    """The source's pixels in the window along one axis, and the weights (n, size) of the window's pixels in each."""
     place = (np.arange(source) + 0.5) * full / source - start
     inside = np.flatnonzero((place >= 0) & (place < size))
     at = np.clip(place[inside] - 0.5, 0, size - 1)
@@ -136,10 +136,10 @@ def _interpolation(source: int, full: int, start: int, size: int) -> tuple[slice
 
 
 class InTime:
-    """Maps of sampled frames at any time: linear between two, of a frame sampled twice the mean.
+    """A function from any time to a map: linear between sampled frames, the mean of a frame sampled twice.
 
-    maps (T, H, W), times (T,) seconds, in any order. Before the first and after the last sampled frame their maps hold
-    for as long as two of them are apart at most: what is further away the model knows nothing of.
+    maps: (T, H, W). times: (T,) seconds, in any order. The first and the last map hold, before and after, for as long
+    as two sampled frames are apart at most: the model knows nothing about what is further away.
     """
 
     def __init__(self, maps: np.ndarray, times: np.ndarray):
@@ -148,7 +148,7 @@ class InTime:
         self.reach = np.diff(self.times).max(initial=0.0) + 1e-6 if len(self.times) > 1 else np.inf
 
     def __call__(self, seconds: float) -> np.ndarray | None:
-        """(H, W), None where no sampled frame is near."""
+        """The map (H, W) at this time, None where no sampled frame is near."""
         if not self.times[0] - self.reach <= seconds <= self.times[-1] + self.reach:
             return None
         place = float(np.interp(seconds, self.times, np.arange(len(self.times))))
@@ -157,7 +157,7 @@ class InTime:
 
 
 def overlay_frames(frames: Iterable[Timed], maps: InTime, projection: BackProjection) -> Iterator[Timed]:
-    """The map over each frame, coloured as in the figures; what the model did not see stays as it is."""
+    """Lays the map over each frame, coloured as in the figures; what the model did not see stays as it is."""
     rows, columns = projection.rows, projection.columns
     for seconds, pixels in frames:
         if (saliency := maps(seconds)) is not None:
@@ -167,7 +167,7 @@ def overlay_frames(frames: Iterable[Timed], maps: InTime, projection: BackProjec
 
 
 def blended(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """figures.overlay in whole numbers, for many large frames: (h, w, 3) uint8, a step or two of 255 off."""
+    """The overlay of `maps.overlay` in whole numbers, (h, w, 3) uint8: fast, and a step or two of 255 off."""
     level = np.rint(saliency * 255).clip(0, 255).astype(np.uint8)
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
     under = cv2.multiply(grey, cv2.LUT(level, _FADE), scale=1 / 255)
@@ -183,7 +183,7 @@ _TINT = _TINT.astype(np.uint8)[None]  # (1, 256, 3): what the map adds
 def panels_side_by_side(
     panels: Sequence[np.ndarray], captions: Sequence[str], seconds: Sequence[float]
 ) -> Iterator[Timed]:
-    """Clips (T, H, W, 3) uint8 beside each other, each pixel a square of several, below their captions."""
+    """Sets clips (T, H, W, 3) uint8 beside each other below their captions, small pixels enlarged to squares."""
     factor = max(1, -(-PANEL // panels[0].shape[1]))
     width = panels[0].shape[2] * factor
     band = np.hstack([_caption(caption, width + GAP) for caption in captions])[:, :-GAP]
@@ -194,7 +194,7 @@ def panels_side_by_side(
 
 
 def _caption(words: str, width: int) -> np.ndarray:
-    """(BAND, width, 3): words on white, cut short where they are too long."""
+    """The caption (BAND, width, 3): words on white, cut short where they are too long."""
     picture = Image.new("RGB", (width, BAND), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=15)
     if draw.textlength(words, font) > width - GAP:
