@@ -1,9 +1,11 @@
 """Composes configs from conf/, refuses unknown options, and builds what a `_target_` names if it is allowed."""
 
 import pkgutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,27 @@ import hydra
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from vxbench.errors import OutOfRange, UserError, did_you_mean, first_line
+from vxbench.errors import NotUnderstood, OutOfRange, UserError, did_you_mean, first_line
 
 ALLOWED_TARGETS = ("vxbench", "captum.attr")
 GROUPS = (
     *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
-    *("profile", "protocol", "recipe", "tracker"),
+    *("profile", "protocol", "recipe", "experiment", "tracker"),
 )
+FORMER_METRICS = {
+    "fep": "dc_acc_stc",
+    "fep_dauc": "dc_acc_stc_deletion",
+    "dauc": "deletion",
+    "aosa": "deletion_insertion",
+    "spt": "spatial_pointing",
+    "tpt": "temporal_pointing",
+    "step_ratio": "preservation",
+    "time": "seconds",
+}
+SWEPT = "hydra.sweeper.params."  # before a group in a table's sweep
 PLUGINS = {"hydra/launcher": ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")}  # options besides conf/'s
 
 
@@ -52,6 +66,11 @@ class _ReadOnce(CachingConfigRepository):
         twin = _ReadOnce(deepcopy(self.delegate, memo))
         twin.cache = self.cache
         return twin
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """The file's config, as a copy: Hydra makes the nodes it is given part of what it composes."""
+        read = super().load_config(config_path)
+        return read and replace(read, config=deepcopy(read.config))
 
     def initialize_sources(self, config_search_path) -> None:
         """Other folders (`hydra.searchpath`) may hold other files under the same names."""
@@ -93,18 +112,31 @@ def options(group: str) -> list[str]:
 
 
 def check_choices(overrides: list[str]) -> None:
-    """Raises UserError for a group override that names no option, with the nearest one."""
+    """Raises NotUnderstood for a group override that names no option, with the nearest one or that of a former name."""
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        group = key.split("@")[0]
-        if group not in (*GROUPS, *PLUGINS) or "(" in value or "/" in value or value in ("", "null"):
+        group = key.removeprefix(SWEPT).split("@")[0]
+        if group not in (*GROUPS, *PLUGINS):
             continue
-        known = options(group)
-        for name in value.split(","):
-            if name.strip() not in known:
-                raise UserError(f"{group}={name.strip()} does not exist{did_you_mean(name.strip(), known)}")
+        for name in _names(value):
+            _check_name(group, name)
         if group == "hydra/launcher" and value.startswith("ray") and not find_spec("ray"):
-            raise UserError(f"{override}: Ray is not installed; docs/cluster.md says how")
+            raise NotUnderstood(f"{override}: Ray is not installed; docs/cluster.md says how")
+
+
+def _names(value: str) -> list[str]:
+    """Options in the value of an override: one or several; none of a path, or where Hydra computes them."""
+    found = re.fullmatch(r"""(?:choice\()?["']?([^()/$"']*)["']?\)?""", value)
+    names = found[1].split(",") if found else []
+    return [name.strip() for name in names if name.strip() not in ("", "null")]
+
+
+def _check_name(group: str, name: str) -> None:
+    known = options(group)
+    if group == "metric" and name in FORMER_METRICS:
+        raise NotUnderstood(f"metric={name} is called metric={FORMER_METRICS[name]}")
+    if name not in known:
+        raise NotUnderstood(f"{group}={name} does not exist{did_you_mean(name, known)}")
 
 
 def build(config: DictConfig, key: str, **extra: Any) -> Any:

@@ -46,15 +46,19 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
 @pytest.mark.parametrize(
     ("overrides", "status", "words"),
     [
-        (["explainer=fepp"], 2, "did you mean 'fep'"),
-        (["model=tsn"], 2, "did you mean 'tsm'"),
+        (["explainer=fepp"], 2, "did you mean fep"),
+        (["model=tsn"], 2, "did you mean tsm"),
         (["explainer.rl=0.4"], 2, "explainer.rl"),
         (["explainer.r_l=1.4"], 1, "explainer.r_l = 1.4 is outside [0, 1]"),
         (["explainer._target_=os.system"], 1, "not allowed"),
         (["device=cuda:7"], 1, "device = cuda:7"),
         (["device=mps"], 1, "device = mps is not one of cpu, cuda, cuda:<number>"),
         (["~metric"], 1, "metric"),
-        (["metric=aosa", "+metric.dauc={_target_: vxbench.metrics.DeletionCurve}"], 1, "both give 'deletion'"),
+        (
+            ["metric=deletion_insertion", "+metric.dauc={_target_: vxbench.metrics.DeletionCurve}"],
+            1,
+            "both give 'deletion'",
+        ),
         (["target=none"], 1, "target = none is not one of label, predicted"),
         (["model.checkpoint=nowhere.pth"], 1, "nowhere.pth does not exist"),
         (["paths.data=nowhere"], 1, "nowhere/ucf101"),

@@ -7,19 +7,20 @@ from typing import ClassVar
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.counting import Counter
-from hydra import compose, initialize_config_dir
 from torch import nn
 
 from vxbench.commands.plan import lacking, main
-from vxbench.config import build, conf_dir, options
+from vxbench.config import build, options
 from vxbench.costs import pace
 from vxbench.costs import show as plan
 from vxbench.costs.pace import Part, Timing
-from vxbench.costs.plan import CellPlan, Planner, asked_for
+from vxbench.costs.plan import CellPlan, Planner
 from vxbench.explainers.base import Passes
 from vxbench.explainers.perturbation.pyramid import Pyramid
-from vxbench.runner import job
+from vxbench.runner import assemble, job
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.multirun import cells
 
 SMALL = ("runner.batch_size=4", "runner.pictures=3")
@@ -55,9 +56,9 @@ def computed(monkeypatch, *overrides: str) -> list[Passes]:
             counters.append(Counter(made.recognizer.cls_head))
         return made
 
-    monkeypatch.setattr(job, "build", counting)
+    monkeypatch.setattr(assemble, "build", counting)
     for config in cells("+table=fep_1", ["profile=smoke", *overrides]):
-        outcome = job.run_cell(config, dict(config.hydra.runtime.choices))
+        outcome = job.run_cell(Assembled(config))
         assert outcome.failed_clips == 0
     return [counter.passes(clips=1) for counter in counters]
 
@@ -123,7 +124,7 @@ def test_tables_share_cells(at):
     third = planned(*asked, "explainer=step,gradcam,random", table="step_3")
     fourth = planned(*asked, "explainer=ep3d_evenly,random,step", table="step_4")
     every = plan.distinct([*third, *fourth])
-    assert [cell.explainer for cell in every] == ["step", "gradcam", "random", "ep3d_evenly"]
+    assert [cell.names[2] for cell in every] == ["step", "gradcam", "random", "ep3d_evenly"]
     assert all(cell.passes for cell in every)
 
 
@@ -250,18 +251,14 @@ PER_CLASS = "dataset.per_class=null"
     ],
 )
 def test_clips_the_profile_asks_for(overrides, clips):
-    config = compose(["profile=paper", *overrides])
-    assert asked_for(overrides[0].removeprefix("dataset="), config) == clips
+    assert Assembled(composed("profile=paper", *overrides)).clips_asked_for == clips
 
 
 def large(explainer: str, **values) -> CellPlan:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("run")
+    names = {"model": "r2plus1d_50", "dataset": "kinetics700", "explainer": explainer, "metric": "deletion_insertion"}
     passes = Passes(123_456_789, 12_345_678)
     facts = {"clips": 19_881, "about": True, "passes": passes, "network": "net", "bytes": 3_000_000}
-    return CellPlan(
-        "r2plus1d_50", "kinetics700", explainer, "deletion_insertion", config, key=(explainer,), **(facts | values)
-    )
+    return CellPlan(Assembled(composed(), names), key=(explainer,), **(facts | values))
 
 
 def test_the_largest_numbers_fit_100_columns(capsys):
@@ -339,7 +336,7 @@ def test_a_finished_cell_has_no_parts(at, monkeypatch):
 
 def test_every_network_is_timed_once(at, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(plan, "measure", lambda config, *_: timed.append(config.model.key) or Timing(3600, 3600))
+    monkeypatch.setattr(plan, "measure", lambda parts, *_: timed.append(parts.model) or Timing(3600, 3600))
     asked = ["model=r2plus1d,tsm", "explainer=random,centre", "metric=topk"]
     assert main(["--paper=fep", "--table=1", *at, *asked]) == 0
     assert sorted(timed) == ["r2plus1d", "tsm"]
@@ -363,16 +360,16 @@ class Toy(nn.Module):
 @pytest.fixture
 def toy(monkeypatch):
     toy = Toy()
-    monkeypatch.setattr(pace, "network", lambda config, device: toy)
+    monkeypatch.setattr(pace, "network", lambda parts: toy)
     return toy
 
 
-def composed(*overrides):
-    return compose(["runner.chunk=8", *overrides])
+def parts_of(*overrides):
+    return Assembled(composed("runner.chunk=8", *overrides))
 
 
 def test_a_batch_that_does_not_fit_is_halved(toy):
-    found = pace.measure(composed())
+    found = pace.measure(parts_of())
     assert toy.sizes[-1] == 2
     assert min(found.forward, found.both) > 0
 
@@ -380,7 +377,7 @@ def test_a_batch_that_does_not_fit_is_halved(toy):
 def test_a_slow_network_is_timed_clip_by_clip(toy, monkeypatch):
     toy.fits = 8
     monkeypatch.setattr(pace, "SLOW_S", 0)
-    pace.measure(composed())
+    pace.measure(parts_of())
     assert set(toy.sizes) == {1}
 
 
@@ -405,9 +402,9 @@ def test_a_method_s_time_is_that_of_its_areas_and_iterations(toy, monkeypatch):
     """2 clips at once. The clock is asked at the beginning and in each iteration, so the beginning takes nothing."""
     toy.fits = 8
     monkeypatch.setattr(pace, "now", Clock())
-    method = build(composed("explainer=step", "explainer.areas=[0.1,0.2,0.3]", "explainer.iterations=40"), "explainer")
+    method = parts_of("explainer=step", "explainer.areas=[0.1,0.2,0.3]", "explainer.iterations=40").explainer
     before = dict(vars(method))
-    assert pace._method(toy, composed(), method, 2) == 40 * 1 * 3 / 2
+    assert pace._method(toy, parts_of(), method, 2) == 40 * 1 * 3 / 2
     assert toy.sizes == [2] * pace.ITERATIONS
     assert vars(method) == before  # what the plan was made with
 
@@ -416,8 +413,8 @@ def test_the_beginning_of_a_method_counts_once_an_area(toy, monkeypatch):
     toy.fits = 8
     clock = Clock()
     monkeypatch.setattr(pace, "now", clock)
-    method = build(composed("explainer=ep3d", "explainer.iterations=4"), "explainer")
-    plain = pace._method(toy, composed(), method, 1)
+    method = parts_of("explainer=ep3d", "explainer.iterations=4").explainer
+    plain = pace._method(toy, parts_of(), method, 1)
     original = Pyramid.__init__
 
     def slow(self, *arguments, **settings):
@@ -425,17 +422,16 @@ def test_the_beginning_of_a_method_counts_once_an_area(toy, monkeypatch):
         original(self, *arguments, **settings)
 
     monkeypatch.setattr(Pyramid, "__init__", slow)
-    assert pace._method(toy, composed(), method, 1) == plain + 10
+    assert pace._method(toy, parts_of(), method, 1) == plain + 10
 
 
 @pytest.mark.parametrize("name", options("metric"))
 def test_every_metric_that_runs_no_method_can_be_timed(toy, name):
     toy.fits = 8
-    config = composed(f"metric={name}")
-    metrics = [build(config, f"metric.{key}") for key in config.metric]
-    for metric in metrics:
-        if not metric.calibration and not hasattr(metric, "explainer"):
-            assert pace._metric(toy, config, metric, 2) > 0
+    parts = parts_of(f"metric={name}")
+    for metric in parts.metrics.values():
+        if not metric.calibration and metric.explainer is None:
+            assert pace._metric(toy, parts, metric, 2) > 0
 
 
 def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy, monkeypatch):
@@ -457,9 +453,9 @@ def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy, monkeypatch):
 
     monkeypatch.setattr(pace, "DecodePool", Loads)
     data = SimpleNamespace(clips=[None] * 20)
-    assert pace.measure(composed(), {}, data).start >= 0.2
+    assert pace.measure(parts_of(), {}, data).start >= 0.2
     assert Loads.batches == [8]
-    pace.measure(composed())
+    pace.measure(parts_of())
     assert Loads.batches == [8]  # without clips nothing is decoded
 
 

@@ -343,7 +343,7 @@ def test_a_wrong_setting_is_one_clear_line(settings, message):
 
 def test_the_config_has_every_setting_at_its_default():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose("run", ["metric=step_ratio", "profile=paper"]).metric.min_preservation_ratio
+        node = compose("run", ["metric=preservation", "profile=paper"]).metric.min_preservation_ratio
     assert node._target_ == "vxbench.metrics.MinimumPreservationRatio"
     settings = {name: value.default for name, value in signature(MinimumPreservationRatio).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}

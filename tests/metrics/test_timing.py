@@ -150,7 +150,7 @@ def test_a_wrong_setting_is_one_clear_line(settings, message):
 
 def test_the_config_has_every_setting_and_times_as_the_paper_did():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose("run", ["metric=time", "explainer=smoothgrad"]).metric.time
+        node = compose("run", ["metric=seconds", "explainer=smoothgrad"]).metric.time
     assert node._target_ == "vxbench.metrics.GenerationTime"
     settings = {name: value.default for name, value in signature(GenerationTime).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}

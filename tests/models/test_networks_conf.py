@@ -89,14 +89,15 @@ def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps(built):
 
 def entries(conf_dir):
     """(name, entry) of all weights, `<scale>/<model>.<class list>`."""
-    for path in sorted((conf_dir / "weights").glob("*/*.yaml")):
-        for labels, entry in OmegaConf.load(path).items():
-            if labels != "defaults":
-                yield f"{path.parent.name}/{path.stem}.{labels}", OmegaConf.to_container(entry, resolve=False)
+    for path in sorted((conf_dir / "model/size").glob("*/*.yaml")):
+        for labels, entry in OmegaConf.load(path).get("weights", {}).items():
+            yield f"{path.parent.name}/{path.stem}.{labels}", OmegaConf.to_container(entry, resolve=False)
 
 
 def test_entries_of_weights_are_whole(conf_dir):
-    for name, entry in entries(conf_dir):
+    found = dict(entries(conf_dir))
+    assert {"mini/tsm.ucf101_24", "paper/r3d.kinetics700", "paper/slowfast_4x16.kinetics400"} <= set(found)
+    for name, entry in found.items():
         assert isinstance(entry["num_classes"], int), name
         assert entry.get("format", "mmaction2") in FORMATS, name
         assert name.startswith("mini/") or entry["source"], name

@@ -14,6 +14,8 @@ from vxbench.models.checkpoints import PACKAGED, WEIGHTS, digest, locate
 from vxbench.training.outcome import accuracy
 from vxbench.training.train import evaluation_clips, leave_out_missing
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = 0.85
 MOST_BYTES = 10 * 2**20  # of all weights
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(WEIGHTS.glob("*.json"))}
@@ -94,7 +96,7 @@ def test_the_record_belongs_to_the_file(name, record, cfg, measured):
     file = WEIGHTS / record["weights"]
     assert file.name == f"{name}.safetensors"
     assert digest(file) == record["digest"]
-    assert locate(cfg.model.checkpoint.file) == file  # conf/weights takes it for this model and these classes
+    assert locate(cfg.model.checkpoint.file) == file  # conf/model/size names it for this model and these classes
     assert record["test_clips"] == measured["test"][0]
 
 
@@ -114,8 +116,8 @@ def test_every_file_has_a_record_and_all_are_small():
     assert sum(file.stat().st_size for file in files) <= MOST_BYTES
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf/weights/mini").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_packaged_file_that_the_configs_name_ships(path):
-    entries = [entry for key, entry in OmegaConf.load(path).items() if key != "defaults"]
-    named = [entry.file for entry in entries if entry.file.startswith(PACKAGED)]
+def test_every_packaged_file_that_the_configs_name_ships():
+    sizes = [OmegaConf.load(path) for path in (ROOT / "conf/model/size/mini").glob("*.yaml")]
+    named = {entry.file for size in sizes for entry in size.get("weights", {}).values()}
+    assert named == {f"{PACKAGED}{name}.safetensors" for name in RECORDS}
     assert [file for file in named if not locate(file).is_file()] == []

@@ -114,7 +114,7 @@ def export_path(cfg: DictConfig) -> Path | None:
         path = locate(cfg.export)
     except InterpolationKeyError as error:
         raise UserError(
-            f"conf/weights has no entry for {cfg.model.key} on the classes of {cfg.dataset.labels}; "
+            f"conf/model/size has no entry for {cfg.model.key} on the classes of {cfg.dataset.labels}; "
             "say where the weights go: export=<file>.safetensors"
         ) from error
     one_of("the ending of export", path.suffix, (".safetensors",))
