@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from vxbench.commands.report import main
 from vxbench.config import options
 from vxbench.errors import UserError
-from vxbench.figures.drawing import save
+from vxbench.figures.drawing.save import save
 from vxbench.page.collect import beyond, caption, figures, galleries, make_report, page_table
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Picture, Store, failure, frame

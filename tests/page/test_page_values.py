@@ -3,7 +3,7 @@
 import pytest
 from helpers.pages import CLIPS, cell, page_table, picture, rows
 
-from vxbench.figures.drawing import overlay
+from vxbench.figures.drawing.maps import overlay
 from vxbench.page import PageTable
 from vxbench.page.values import colour_scale, script_data
 

@@ -1,4 +1,4 @@
-"""Draws maps of a network that is re-initialised stage by stage, and how alike they stay (Fig. 8 of Uchiyama et al.)."""
+"""Draws maps of a network re-initialised stage by stage, and how alike they stay (Fig. 8 of Uchiyama et al.)."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ class Arrows:
 
     @property
     def factor(self) -> float:
-        """The factor, at least 1, by which arrows are drawn longer, so that the longest nearly reaches the next point."""
+        """The factor, at least 1, by which arrows are drawn longer, so that the longest is nearly `apart` long."""
         longest = np.nanmax(np.hypot(self.dx, self.dy), initial=0)
         return max(1.0, round(LONGEST * self.apart / longest, 1)) if longest > 0 else 1.0
 

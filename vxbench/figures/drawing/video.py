@@ -88,7 +88,7 @@ def _stream(container, codec: str, pixels: np.ndarray, rate: Fraction, aspect: F
 
 
 def pixel_aspect(path: Path) -> Fraction:
-    """Width of a video's pixels, as it is shown, in their heights; 1 for a folder of frames, or if the file says none."""
+    """Width of a video's pixels as it is shown, in their heights; 1 for a folder of frames or if the file says none."""
     if path.is_dir():
         return SQUARE
     import av
