@@ -1,4 +1,4 @@
-"""A cell: one model x data set x explainer with all that decides its numbers, named by a hash of exactly that."""
+"""Names a cell, one model x data set x explainer, by a hash of exactly what decides its numbers."""
 
 import hashlib
 import json
@@ -9,9 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 MATHS_VERSION = 3  # raise it when a change of code changes numbers: all cells are then computed anew
 
-# Paths of keys that do not enter the hash, `*` for any one name. They change no number but by rounding, as the batch a
-# clip is computed in does, or what they say is in the hash already: the weights by their digest or their seed, the
-# layer of CAM methods as model.cam_layer, the stages as the sanity check's own.
+# Keys left out of the hash, `*` for any one name: they do not change results except by rounding, or another key already
+# covers them: the weights' digest or seed, model.cam_layer for the layer of CAM methods, the sanity check's own stages.
 NOT_IN_HASH = [
     tuple(path.split("."))
     for path in (
@@ -32,7 +31,10 @@ NOT_IN_HASH = [
 
 @dataclass(frozen=True)
 class Cell:
-    """identity: what the hash is taken of. id: "<model>-<dataset>-<explainer>-<12 hex digits>"."""
+    """A cell's names, and the identity that its hash is taken of.
+
+    id: "<model>-<dataset>-<explainer>-<12 hex digits>".
+    """
 
     model: str
     dataset: str

@@ -1,4 +1,4 @@
-"""What one job says of its cell, for the summary and the table at the end of a multirun."""
+"""Records the outcome of one job, which the summary and the table at the end of a multirun read."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -9,10 +9,10 @@ FILE = "outcome.json"
 
 @dataclass
 class Outcome:
-    """What became of a cell.
+    """The outcome of one cell.
 
     status: complete | not_applicable | failed (the whole cell; `message` says why) | left_out (not a cell at all).
-    selection: which clips these are. network: the model's name in full, which tells variants of one model apart.
+    selection: one line on which clips these are. network: the model's full name, which tells its variants apart.
     weights: digest of its checkpoint, or `random-<seed>`.
     """
 
@@ -55,19 +55,19 @@ class Outcome:
 
 
 def read_outcomes(folder: Path, job: str = "*") -> list[Outcome]:
-    """Outcomes of the jobs below a multirun's folder, in the order of the jobs."""
+    """Reads the outcomes of the jobs below a multirun's folder, in the order of the jobs."""
     paths = sorted(Path(folder).glob(f"{job}/{FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
     return [Outcome(**json.loads(path.read_text())) for path in paths]
 
 
 def read_cells(folder: Path, shards: int) -> list[Outcome]:
-    """Outcomes of a multirun's cells: without the combinations that are none, a cell's shards as one."""
+    """Reads the outcomes of a multirun's cells, without the combinations that are none, a cell's shards joined."""
     outcomes = [outcome for outcome in read_outcomes(folder) if outcome.status != "left_out"]
     return join_shards(outcomes) if shards > 1 else outcomes
 
 
 def join_shards(outcomes: list[Outcome]) -> list[Outcome]:
-    """The outcomes of a cell's shards as one: their clips together, failed if one of them is.
+    """Joins the outcomes of a cell's shards: their clips are counted together, and one that failed fails the cell.
 
     Cells of one name that differ in a setting stay apart.
     """

@@ -1,4 +1,4 @@
-"""Progress of one cell: a bar on a terminal, a line now and then elsewhere (logs, parallel jobs)."""
+"""Shows the progress of one cell: a bar on a terminal, a line now and then elsewhere (logs, parallel jobs)."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Where a cell's numbers come from: versions, commit, hardware, digests, wall time."""
+"""Records where a cell's numbers come from: versions, commit, hardware, digests, wall time."""
 
 import platform
 import subprocess
@@ -28,7 +28,7 @@ PACKAGES = (
 
 
 def provenance(device: str, weights: str, data: str) -> dict[str, Any]:
-    """One run's record as it starts; `finished` completes it."""
+    """The record of a run that starts; `finished` completes it."""
     return {
         "run": uuid.uuid4().hex,
         "started": _time(),
@@ -54,7 +54,7 @@ def _time() -> str:
 
 
 def _command() -> list[str]:
-    """Script and words that compute the cell alone. A worker process of a sweep has the words of others in sys.argv."""
+    """The command line that computes the cell alone; in a worker of a sweep sys.argv has the words of others."""
     if HydraConfig.initialized():
         return ["run.py", *HydraConfig.get().overrides.task]
     return [Path(sys.argv[0]).name, *sys.argv[1:]]

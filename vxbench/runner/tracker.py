@@ -1,4 +1,4 @@
-"""Experiment trackers. A tracker never fails a run: what goes wrong in it is said once and it stays silent after."""
+"""Reports runs to experiment trackers, which never fail a run: an error is said once, then the tracker is silent."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NoTracker:
-    """Keeps nothing: results are in the store anyway."""
+    """A tracker that keeps nothing: results are in the store anyway."""
 
     def start(self, name: str, config: dict[str, Any]) -> None: ...
 
@@ -17,7 +17,7 @@ class NoTracker:
 
 
 class WandbTracker(NoTracker):
-    """One Weights & Biases run per cell, its running means as curves.
+    """A tracker that keeps one Weights & Biases run per cell, with its running means as curves.
 
     mode: `offline` writes below `folder` and needs neither network nor account; `online` uploads.
     """
