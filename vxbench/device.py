@@ -86,7 +86,7 @@ def _acquired(lock: FileLock) -> bool:
 
 
 def gpu_names(visible: int) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls the `visible` GPUs, or their numbers where it is not set."""
+    """Names of the `visible` GPUs in CUDA_VISIBLE_DEVICES, or their numbers where it is not set."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     return [name.strip() for name in listed.split(",")][:visible] if listed else [str(i) for i in range(visible)]
 

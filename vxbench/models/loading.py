@@ -14,8 +14,10 @@ from vxbench.errors import UserError, did_you_mean
 
 Weights = Mapping[str, Tensor]
 Rules = Sequence[tuple[str, str]]  # (pattern of a layer's name, what takes its place)
-NAMED = 3  # how many keys an error message names
+
+NAMED = 3  # keys that an error message names at most
 COUNTER = "num_batches_tracked"
+
 # What mmengine's Runner pickles beside the weights: its logs. None of these is ever called or made; the real getattr
 # could fetch anything, and numpy's dtypes and arrays trust the bytes they are made from.
 IGNORED = (
@@ -25,6 +27,8 @@ IGNORED = (
     "numpy.dtype",
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
 )
+
+# Rules from the names of other projects to those of our recognizers; see `converted`.
 COMMON = (
     (r"fc\.", "cls_head.fc_cls."),
     (r"(layer\d\.\d+)\.downsample\.0\.", r"backbone.\1.downsample.conv."),

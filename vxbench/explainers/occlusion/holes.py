@@ -117,7 +117,7 @@ def hidden_share(holes: Holes) -> Tensor:
 
 
 def _corners(holes: Holes) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each of the four corners: signs (P, 1) and flat positions (n, P, T) in a (B, T, H + 1, W + 1) array."""
+    """The four corners: signs (P, 1) and flat positions (n, P, T) of each in a (B, T, H + 1, W + 1) array."""
     sign, rows, columns = _signed_rectangles(holes)
     frame = torch.arange(holes.frames, device=rows.device)
     start = (holes.owner[:, None, None] * holes.frames + frame) * (holes.height + 1)

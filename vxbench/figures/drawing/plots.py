@@ -26,12 +26,13 @@ from vxbench.figures.drawing.style import (
 )
 from vxbench.figures.drawing.tiles import wrapped
 
-WIDTH, TALL, HEAD, FOOT_LINE, LEFT, RIGHT = 7.6, 3.6, 0.55, 0.14, 0.65, 2.45  # inches
+WIDTH, TALL, HEAD, FOOT_LINE, LEFT, RIGHT = 7.6, 3.6, 0.55, 0.14, 0.65, 2.45  # inches, of a plot of curves
 CONTROL = "#a8a8a8"
 CONTROL_LINES = ("-", "--", ":")
 MARKS = 7  # along a curve
-ROW, TITLE, FOOT = 3.1, 0.35, 0.8  # inches
-BANDS_LEFT = 0.09  # of the width
+
+ROW, TITLE, FOOT = 3.1, 0.35, 0.8  # inches, of plots over bands
+BANDS_LEFT = 0.09  # share of the width
 NEAR = 1e-9  # shares are sums of tenths
 
 
