@@ -35,7 +35,7 @@ def test_numbers_intervals_and_the_papers_are_those_of_the_other_renderers(page,
     entry = page.table.entries["gradients"][0]
     own, paper = cells_of(view, "Gradients")[:2]
     assert (own.text, own.small, own.sort) == (number(entry.estimate.mean, 1), interval(entry, 1), entry.estimate.mean)
-    assert f"{paper.text} {paper.small}" == beside(page.table, entry)
+    assert f"{paper.text} {paper.small}" == beside(page.table.columns[0], entry)
     assert paper.sort == entry.published.value
     assert cells_of(view, "F-EP (ours)")[0].style == "best"
     assert [name for name, _ in view.foot] == [name for name, _ in last_lines(page.table)]

@@ -159,7 +159,7 @@ def test_a_table_of_selected_shares_has_files_of_its_own(compose_table, tmp_path
     outcomes = [Outcome("tsm", "ucf101_24", "fep", store(tmp_path / "results", "a", [50.0], metrics=["dc"]))]
     make_and_show(compose_table("fep_1"), outcomes)
     before = {path.name: path.read_text() for path in (tmp_path / "results" / "tables").glob("fep_1[._]*")}
-    written = make_and_show(compose_table("fep_1", *SELECTED), outcomes)
+    _, written = make_and_show(compose_table("fep_1", *SELECTED), outcomes)
     after = {path.name: path.read_text() for path in (tmp_path / "results" / "tables").glob("fep_1[._]*")}
     assert before.items() < after.items()
     assert {path.name for path in written} - {"index.md"} == after.keys() - before.keys()

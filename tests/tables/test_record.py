@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from vxbench.commands.reference import collect, provenance_of
 from vxbench.config import options
 from vxbench.errors import UserError
 from vxbench.runner.outcome import Outcome
@@ -13,6 +12,7 @@ from vxbench.runner.store import NOT_APPLICABLE, Store, failure, frame
 from vxbench.tables.make import write_index
 from vxbench.tables.published import tables
 from vxbench.tables.record import TableRun, new_record, read_record, read_records, record_name, write_record
+from vxbench.tables.reference import collect, provenance_of
 from vxbench.tables.results import RunInfo
 
 PROFILE = RunInfo("mini", "generated clips", comparable=False)

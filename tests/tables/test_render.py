@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from vxbench.metrics.facts import fact
 from vxbench.tables.build import make_table
 from vxbench.tables.make import write_table
 from vxbench.tables.published import layout, published, tables
@@ -20,7 +21,6 @@ from vxbench.tables.render import latex, long_csv, markdown
 from vxbench.tables.render.long_csv import PAIR_FIELDS, render_pairs
 from vxbench.tables.render.terminal import print_table
 from vxbench.tables.render.text import blocks, number, span
-from vxbench.tables.results import factor
 from vxbench.tables.statistics import MIN_RANKED
 
 NAN = math.nan
@@ -176,7 +176,7 @@ def filled(key, make_cell):
     """
     paper, cells = layout(key), {}
     for (row, model, dataset, metric), value in published(key).items():
-        middle = 0.97 * value.value / factor(metric, paper.unit)
+        middle = 0.97 * value.value / fact(metric).factor(paper.unit)
         last = NAN if metric in ("stc", "s_pt") else middle  # a clip without a box
         place = ("centre" if paper.rows_are == "models" else row, model, dataset or "ucf101")
         cells.setdefault(place, {})[metric] = [0.98 * middle, 1.02 * middle, middle, last]

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from vxbench.errors import UserError
+from vxbench.metrics import SpatiotemporalConsistency as STC
 from vxbench.tables.build import make_table
 from vxbench.tables.results import CellResult, RunInfo
 
@@ -103,7 +104,7 @@ def test_rank_correlation_over_the_papers_rows(make_cell, paper_profile):
     cells = [make_cell(row, dc=[float(value)]) for row, value in values.items()]
     dc = column(make_table("fep_1", cells, paper_profile), "dc")
     assert dc.rank.tau == pytest.approx(4 / 6, rel=1e-12)  # 5 pairs agree, 1 does not; rounding
-    assert (dc.ranked, dc.printed) == (4, 8)
+    assert (dc.ranked, dc.numbers) == (4, 8)
     assert column(make_table("fep_1", cells[:2], paper_profile), "dc").rank is None
 
 
@@ -227,7 +228,7 @@ def test_a_number_that_is_not_scored_is_marked_and_enters_nothing(make_cell, pap
     # Printed 0.146, 0.167, 0.041: gradcam < osa agrees, smoothgrad below both does not. STEP would add three pairs.
     slowfast = table.columns[on["slowfast"]]
     assert slowfast.rank.tau == pytest.approx(-1 / 3, rel=1e-12)  # rounding
-    assert (slowfast.ranked, slowfast.printed) == (3, 6)
+    assert (slowfast.ranked, slowfast.numbers) == (3, 6)
     assert section(table, "The paper's orders") == [
         "SlowFast del. ↓: 10 printed; 1 confirmed, 2 reversed (SmoothGrad before Grad-CAM, SmoothGrad before OSA), "
         "0 undecided, 7 not measured",
@@ -327,7 +328,7 @@ def test_ratios_without_their_reference_say_so(make_cell, paper_profile):
 
 
 def test_settings_doubts_and_the_meaning_of_stc_are_said(make_cell):
-    profile = RunInfo("paper", "x", True, ["seed = 3"], protocol="released", stc_norm="iou", stc_tau=0.4)
+    profile = RunInfo("paper", "x", True, ["seed = 3"], protocol="released", described=STC.describe("iou", 0.4))
     table = make_table("fep_1", [make_cell("fep", stc=[1.0])], profile)
     assert section(table, "Settings")[0].startswith("protocol = released")
     assert section(table, "Settings")[1] == "seed = 3"

@@ -1,5 +1,6 @@
-"""Metrics: `metric(classifier, batch, saliency) -> Scores`, one number a clip and key; see base.py."""
+"""Scores maps: `metric(classifier, batch, saliency) -> Scores`, one number a clip and key; see base.py."""
 
+from vxbench.fact import Fact
 from vxbench.metrics.accuracy import TopK
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.consistency import SpatiotemporalConsistency
@@ -16,6 +17,7 @@ __all__ = [
     "DeletionInsertion",
     "DropInConfidence",
     "ExplanationAccuracy",
+    "Fact",
     "Faithfulness",
     "GenerationTime",
     "Metric",

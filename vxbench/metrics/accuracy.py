@@ -1,9 +1,12 @@
 """Whether the network is right on the clips as they are: what STEP's table 1 reports. The map is not looked at."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Passes
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.network import in_chunks, untouched
@@ -38,6 +41,19 @@ class TopK(Metric):
     """
 
     keys = ("top1", "top5")
+    facts: ClassVar = {
+        "top1": Fact(
+            "Top-1 classification accuracy of the model", unit="fraction", low=0, high=1, higher_is_better=True
+        ),
+        "top5": Fact(
+            "Top-5 classification accuracy of the model",
+            unit="fraction",
+            low=0,
+            high=1,
+            higher_is_better=True,
+            needs="classes",
+        ),
+    }
 
     def __init__(self, chunk: int = 64):
         self.chunk = whole("chunk", chunk, 1)

@@ -1,11 +1,15 @@
 """The contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
 from vxbench.explainers.base import Explainer, Passes
+from vxbench.fact import Fact
+from vxbench.metrics.facts import declare
 
 
 @dataclass
@@ -55,16 +59,22 @@ class Scores(dict[str, Tensor]):
 
 
 class Metric:
-    """Base of all metrics. `keys` names what it returns, in the order of the columns.
+    """Base of all metrics. `keys` names what it returns, in the order of the columns; `facts` says what each is.
 
     A metric whose `calibration` is not 0 is given that many clips of the data set, the same in every run and
     shard, before its first batch: `prepare(classifier, clips)`. One that measures time belongs to a machine, and
-    nothing is decoded beside it.
+    nothing is decoded beside it. One that explains the clips again has its explainer in `explainer`.
     """
 
     keys: tuple[str, ...] = ()
+    facts: ClassVar[Mapping[str, Fact]] = {}
     calibration: int = 0
     measures_time: bool = False
+    explainer: Explainer | None = None
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        declare(cls)
 
     def prepare(self, classifier: nn.Module, clips: Tensor) -> None:
         """clips: (calibration, 3, T, H, W) or fewer, normalised for the model."""
@@ -73,11 +83,16 @@ class Metric:
         """saliency: (B, T, H, W) in [0, 1]."""
         raise NotImplementedError
 
-    def passes(self, shape: tuple[int, int, int]) -> Passes:
-        """What one clip of `shape` (T, H, W) costs; the most it can cost where that depends on clip or explainer."""
-        raise NotImplementedError
+    @classmethod
+    def describe(cls, **options: Any) -> dict[str, str]:
+        """{key: a sentence below its table on how these options compute it}, for keys whose definition is open."""
+        return {}
 
-    def passes_before(self, shape: tuple[int, int, int]) -> Passes:
+    def passes(self, shape: tuple[int, int, int]) -> Passes | None:
+        """What one clip of `shape` (T, H, W) costs, at most; None: not known, which leaves the plan a question mark."""
+        return None
+
+    def passes_before(self, shape: tuple[int, int, int]) -> Passes | None:
         """What a run costs once, whatever its number of clips: nothing, unless the metric calibrates or warms up."""
         return Passes()
 

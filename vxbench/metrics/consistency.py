@@ -1,9 +1,12 @@
 """How well a map's high values agree with the annotated boxes, over the whole clip."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Passes
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, boxed_frames, finite
 from vxbench.ranges import one_of, within
 
@@ -23,6 +26,12 @@ NORMS = {
     "iou": lambda both, hot, box: _percent(both, hot + box - both),
     "count": lambda both, hot, box: both,
 }
+IN_WORDS = {
+    "recall": "the share of the boxes' pixels where the map is at least τ",
+    "precision": "the share of the map's pixels of at least τ that lie in a box",
+    "iou": "intersection over union of the boxes and the map's pixels of at least τ",
+    "count": "the number of box pixels where the map is at least τ",
+}
 
 
 class SpatiotemporalConsistency(Metric):
@@ -34,6 +43,21 @@ class SpatiotemporalConsistency(Metric):
     """
 
     keys = ("stc", "area_above_tau")
+    facts: ClassVar = {
+        "stc": Fact(
+            "Spatiotemporal Consistency",
+            short="STC",
+            unit="percent",
+            decimals=1,
+            low=0,  # no upper end: with norm=count it is a number of voxels
+            higher_is_better=True,
+            companion="area_above_tau",
+            needs="boxes",
+        ),
+        "area_above_tau": Fact(
+            "share of the map at or above τ", short="Area ≥ τ", unit="percent", decimals=1, low=0, high=100
+        ),
+    }
 
     def __init__(self, norm: str = "recall", tau: float = 0.5):
         self.norm = one_of("norm", norm, NORMS)
@@ -49,6 +73,14 @@ class SpatiotemporalConsistency(Metric):
             boxed = boxed_frames(batch)[:, :, None, None]
             stc, reasons = self._overlap(hot & boxed, batch.boxes & boxed)
         return Scores({"stc": stc, "area_above_tau": area}, {"stc": reasons} if reasons else None)
+
+    @classmethod
+    def describe(cls, norm: str = "recall", tau: float = 0.5) -> dict[str, str]:
+        """The paper states neither divisor nor threshold."""
+        line = f"STC = {IN_WORDS[norm]}, τ = {tau:g} (norm = {norm}; the paper states no divisor)."
+        if norm == "recall":
+            line += " A map of ones scores 100, so read it with the column beside it."
+        return {"stc": line}
 
     def passes(self, shape: tuple[int, int, int]) -> Passes:
         return Passes()

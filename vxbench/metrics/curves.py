@@ -1,6 +1,7 @@
 """How the explained class fares while voxels leave or enter the clip in the order of the map."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Passes
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, finite, generators_of
 from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.network import in_chunks, probabilities, untouched
@@ -66,6 +68,35 @@ def _band(taps: Tensor, size: int) -> Tensor:
 
 
 TIES = ("random", "raster")
+DELETION = Fact(
+    "Deletion AUC",
+    short="del.",
+    unit="fraction",
+    low=0,
+    high=1,
+    higher_is_better=False,
+    curve="Deletion",
+    axis="share of the clip deleted",
+)
+INSERTION = Fact(
+    "Insertion AUC",
+    short="ins.",
+    unit="fraction",
+    low=0,
+    high=1,
+    higher_is_better=True,
+    curve="Insertion",
+    axis="share of the clip inserted",
+)
+OVERALL = Fact(
+    "Insertion AUC minus deletion AUC, before rounding",
+    short="over-all",
+    unit="fraction",
+    low=-1,
+    high=1,
+    higher_is_better=True,
+    note="over-all {:.2f}",
+)
 
 
 class DeletionInsertion(Metric):
@@ -85,6 +116,7 @@ class DeletionInsertion(Metric):
     """
 
     keys = ("deletion", "insertion", "overall")
+    facts: ClassVar = {"deletion": DELETION, "insertion": INSERTION, "overall": OVERALL}
 
     def __init__(
         self,

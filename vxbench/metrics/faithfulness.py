@@ -1,12 +1,14 @@
 """What remains of the prediction when the network sees only what a map keeps."""
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Passes
 from vxbench.explainers.perturbation.pyramid import Pyramid
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, finite
 from vxbench.network import in_chunks, probabilities, untouched
 from vxbench.ranges import above, one_of, whole
@@ -30,6 +32,27 @@ class Faithfulness(Metric):
     """
 
     keys = ("dc", "accuracy")
+    facts: ClassVar = {
+        "dc": Fact(
+            "Drop in Confidence",
+            short="DC",
+            unit="percent",
+            decimals=1,
+            low=0,
+            high=100,
+            higher_is_better=False,
+            note="DC {:.0f}",
+        ),
+        "accuracy": Fact(
+            "Accuracy on the explanations",
+            short="Acc.",
+            unit="percent",
+            decimals=1,
+            low=0,
+            high=100,
+            higher_is_better=True,
+        ),
+    }
 
     def __init__(
         self,

@@ -1,9 +1,12 @@
 """Pointing games: does the maximum of the map fall on what is annotated, in space or in time?"""
 
+from typing import ClassVar
+
 import torch
 from torch import Generator, Tensor, nn
 
 from vxbench.explainers.base import Passes
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, boxed_frames, finite, generators_of
 from vxbench.metrics.consistency import NO_BOX_IN_CLIP, NO_BOXES
 from vxbench.ranges import one_of, within
@@ -48,6 +51,20 @@ class SpatialPointingGame(Metric):
     """
 
     keys = ("s_pt", "constant_frames")
+    facts: ClassVar = {
+        "s_pt": Fact(
+            "Spatial pointing game hit rate",
+            short="S-PT",
+            unit="fraction",
+            low=0,
+            high=1,
+            higher_is_better=True,
+            needs="boxes",
+            pools="frames",
+            note="S-PT {:.2f}",
+        ),
+        "constant_frames": Fact("frames on which the map is constant", unit="frames", decimals=1, low=0, needs="boxes"),
+    }
 
     def __init__(
         self,
@@ -134,6 +151,18 @@ class TemporalPointingGame(Metric):
     """
 
     keys = ("t_pt",)
+    facts: ClassVar = {
+        "t_pt": Fact(
+            "Temporal pointing game hit rate",
+            short="T-PT",
+            unit="fraction",
+            low=0,
+            high=1,
+            higher_is_better=True,
+            needs="segment",
+            note="T-PT {:.0f}",
+        )
+    }
 
     def __init__(self, frame_score: str = "sum", gt: str = "action"):
         self.frame_score = one_of("frame_score", frame_score, FRAME_SCORES)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Context, Passes
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, fresh_generators
 from vxbench.metrics.faithfulness import NOT_FINITE
 from vxbench.network import untouched, whole_scores
@@ -37,6 +39,15 @@ class MinimumPreservationRatio(Metric):
     """
 
     keys = ("min_preservation_ratio",)
+    facts: ClassVar = {
+        "min_preservation_ratio": Fact(
+            "Smallest preserved share that keeps the output probability",
+            unit="fraction",
+            low=0,
+            high=1,
+            higher_is_better=False,
+        )
+    }
 
     def __init__(self, explainer: PerturbationExplainer, grid: Sequence[float] = GRID, slack: float = 0.0):
         shares = grid if isinstance(grid, Sequence) else [grid]
@@ -56,7 +67,9 @@ class MinimumPreservationRatio(Metric):
             _, kept = self.explainer.per_area(classifier, clip, target, context)
         return self._scores(torch.cat([kept, whole[:, None]], dim=1).double().cpu())
 
-    def passes(self, shape: tuple[int, int, int]) -> Passes:
+    def passes(self, shape: tuple[int, int, int]) -> Passes | None:
+        if self.explainer.passes(shape) is None:
+            return None
         return self.explainer.passes_of_search(len(self.explainer.areas)) + Passes(forward=1)
 
     def _scores(self, curve: Tensor) -> Scores:

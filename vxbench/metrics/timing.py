@@ -2,11 +2,13 @@
 
 import time
 from copy import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Explainer, Passes
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, alone, explain_again
 from vxbench.ranges import whole
 
@@ -25,6 +27,14 @@ class GenerationTime(Metric):
     """
 
     keys = ("seconds",)
+    facts: ClassVar = {
+        "seconds": Fact(
+            "Mean seconds to make one saliency map",
+            unit="seconds",
+            low=1e-9,  # no clock is finer; ratios divide by it
+            higher_is_better=False,
+        )
+    }
     measures_time = True
 
     def __init__(self, explainer: Explainer, warmup: int = 3, batch: int | None = None):
@@ -40,11 +50,12 @@ class GenerationTime(Metric):
         seconds = [self._seconds(classifier, alone(batch, index)) for index in range(len(batch.clip))]
         return Scores({"seconds": torch.tensor(seconds, dtype=torch.float64)})
 
-    def passes(self, shape: tuple[int, int, int]) -> Passes:
+    def passes(self, shape: tuple[int, int, int]) -> Passes | None:
         return self.explainer.passes(shape)
 
-    def passes_before(self, shape: tuple[int, int, int]) -> Passes:
-        return self.explainer.passes(shape) * self.warmup
+    def passes_before(self, shape: tuple[int, int, int]) -> Passes | None:
+        once = self.explainer.passes(shape)
+        return None if once is None else once * self.warmup
 
     def _warm_up(self, classifier: nn.Module, one: Batch) -> None:
         if not self._warm:

@@ -16,7 +16,6 @@ from vxbench.page import FigureFile, Gallery, PageCell, PageTable, Report, write
 from vxbench.ranges import whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import CLIPS, Picture, Store
-from vxbench.tables.build import make_table
 from vxbench.tables.record import TableRun, read_records
 from vxbench.tables.results import CellResult
 
@@ -53,7 +52,7 @@ def page_table(record: TableRun) -> PageTable:
     """A table with its cells and all that their stores say of them. Their rows are read once."""
     results = record.cells()
     cells = [_page_cell(record, outcome, result) for outcome, result in zip(record.outcomes, results, strict=True)]
-    return PageTable(record.name, make_table(record.key, results, record.profile), cells, record.made)
+    return PageTable(record.name, record.table(results), cells, record.made)
 
 
 def _page_cell(record: TableRun, outcome: Outcome, result: CellResult) -> PageCell:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from vxbench.errors import UserError
+from vxbench.fact import Fact
 from vxbench.page.data import PageCell, PageTable
 from vxbench.page.values import combinations, methods
 from vxbench.tables.published import display_names
 
-METRICS = {"deletion": "Deletion", "insertion": "Insertion"}
 COLOURS = 8  # of style.css; further lines repeat them dashed
 WIDTH, HEIGHT = 440, 300  # pixels of a chart
 LEFT, RIGHT, TOP, BOTTOM = 44, 428, 34, 260  # of the frame in which it is drawn
@@ -66,11 +66,13 @@ def curve_sets(page: PageTable) -> list[CurveSet]:
 def _curve_set(page: PageTable, model: str, dataset: str) -> CurveSet:
     listed = list(methods(page, model, dataset))
     charts = []
-    for metric in METRICS:
+    keys = sorted({key for _, cell in listed for key in cell.result.scored["metric"]})
+    drawn = {key: known for key in keys if (known := page.table.spec.fact(key)).curve}
+    for metric, known in drawn.items():
         means = [(i, name, *mean_curve(cell, metric)) for i, (name, cell) in enumerate(listed)]
         means = [entry for entry in means if entry[3]]
         if means:
-            charts.append(_chart(metric, means))
+            charts.append(_chart(known, means))
     styles = {line.number: (line.number, line.name, line.style) for chart in charts for line in chart.lines}
     names = display_names("models").get(model, model), display_names("datasets").get(dataset, dataset)
     return CurveSet(" on ".join(names), charts, [styles[number] for number in sorted(styles)])
@@ -101,15 +103,14 @@ def _is_curve(curve: object) -> bool:
     return curve is not None and not (np.isscalar(curve) and pd.isna(curve)) and len(curve) > 1
 
 
-def _chart(metric: str, means: list[tuple[int, str, np.ndarray, int]]) -> Chart:
+def _chart(known: Fact, means: list[tuple[int, str, np.ndarray, int]]) -> Chart:
     lines = [
         Line(number, name, area(curve), clips, _points(curve), curve.tolist()) for number, name, curve, clips in means
     ]
-    share = "deleted" if metric == "deletion" else "inserted"
     ticks = np.linspace(0, 1, TICKS + 1)
     xs = [(_x(tick), f"{tick:.1f}") for tick in ticks]
     ys = [(_y(tick), f"{tick:.1f}") for tick in ticks]
-    return Chart(METRICS[metric], f"share of the clip {share}", lines, xs, ys)
+    return Chart(known.curve, known.axis, lines, xs, ys)
 
 
 def _points(curve: np.ndarray) -> str:

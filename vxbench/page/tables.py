@@ -10,7 +10,7 @@ from vxbench.tables.published import doubts, layout, tables
 from vxbench.tables.render.text import beside, groups, interval, last_lines, number, sample, signed
 from vxbench.tables.table import STATES, Entry, Table
 
-KINDS = {"paper": "", "added": "not in the paper", "control": "controls"}
+KINDS = {"paper": "", "own": "", "added": "not in the paper", "control": "controls"}
 
 
 class Cell(NamedTuple):
@@ -86,7 +86,8 @@ def differences(table: Table) -> list[Difference]:
 
 def _difference(table: Table, pair: Pair) -> Difference:
     names = {row.key: row.display for row in table.rows} | {"": ""}
-    column, found, decimals = table.columns[pair.column], pair.difference, table.layout.decimals
+    column, found = table.columns[pair.column], pair.difference
+    decimals = column.decimals
     small = f"[{signed(found.low, decimals)}, {signed(found.high, decimals)}]"
     said = Cell(signed(found.mean, decimals), small, found.mean)
     ahead = names[pair.ahead(column.higher_is_better)]
@@ -101,9 +102,7 @@ def overview(pages: list[PageTable]) -> list[dict]:
     for key in tables():
         if key not in made:
             paper = layout(key)
-            lines.append(
-                {"name": key, "printed": f"{paper.paper} {paper.printed_as}", "title": paper.title, "made": ""}
-            )
+            lines.append({"name": key, "printed": paper.name, "title": paper.title, "made": ""})
     order = {key: place for place, key in enumerate(tables())}
     return sorted(lines, key=lambda line: order.get(line.get("key", line["name"]), len(order)))
 
@@ -114,7 +113,7 @@ def _summary(page: PageTable) -> dict:
     return {
         "key": table.key,
         "name": page.name,
-        "printed": f"{table.layout.paper} {table.layout.printed_as}",
+        "printed": table.layout.name if table.layout.printed else table.key,
         "title": table.layout.title,
         "protocol": table.profile.protocol,
         "profile": table.profile.name,
@@ -139,11 +138,11 @@ def _starts(table: Table) -> set[int]:
 
 
 def _width(table: Table, index: int) -> int:
-    return 1 if table.columns[index].companion else 2
+    return 2 if table.columns[index].printed else 1
 
 
 def _pair(table: Table, index: int, own, paper) -> list:
-    """A companion has no column of the paper's beside it."""
+    """A column that no paper printed has none of the paper's beside it."""
     return [own, paper][: _width(table, index)]
 
 
@@ -157,15 +156,15 @@ def _bodies(table: Table) -> list[tuple[str, list]]:
 
 def _cells(table: Table, row: str) -> list[Cell]:
     entries = enumerate(table.entries[row])
-    return [cell for i, entry in entries for cell in _pair(table, i, _own(table, i, entry), _paper(table, entry))]
+    return [cell for i, entry in entries for cell in _pair(table, i, _own(table, i, entry), _paper(table, i, entry))]
 
 
 def _own(table: Table, index: int, entry: Entry) -> Cell:
     if not entry.measured:
         return Cell(STATES[entry.state], style=f"missing {entry.state}", hint=entry.reason)
-    found, decimals = entry.estimate, table.layout.decimals
-    small = interval(entry, decimals) + sample(table.columns[index], entry)
-    return Cell(number(found.mean, decimals), small, found.mean, entry.mark, _counts(entry))
+    found, column = entry.estimate, table.columns[index]
+    small = interval(entry, column.decimals) + sample(column, entry)
+    return Cell(number(found.mean, column.decimals), small, found.mean, entry.mark, _counts(entry))
 
 
 def _counts(entry: Entry) -> str:
@@ -174,11 +173,11 @@ def _counts(entry: Entry) -> str:
     return ", ".join([f"n = {found.n} clips", *(f"{count} {what}" for what, count in counts.items() if count)])
 
 
-def _paper(table: Table, entry: Entry) -> Cell:
+def _paper(table: Table, index: int, entry: Entry) -> Cell:
     sort = entry.published.value if entry.published else None
     codes = entry.published.doubts if entry.published else ()
     said = [line for line in doubts(table.key) if line.partition(":")[0] in codes]
-    return Cell(*_two_lines(beside(table, entry)), sort=sort, style="paper", hint=" ".join(said))
+    return Cell(*_two_lines(beside(table.columns[index], entry)), sort=sort, style="paper", hint=" ".join(said))
 
 
 def _foot(table: Table, texts: list[str]) -> list[Cell]:

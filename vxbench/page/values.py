@@ -11,7 +11,7 @@ from vxbench.figures.drawing.tiles import BOX
 from vxbench.page.data import PageCell, PageTable
 from vxbench.page.embed import finite
 from vxbench.tables.published import display_names
-from vxbench.tables.results import factor
+from vxbench.tables.table import Table
 
 Place = tuple[str, str, str]  # table, model, dataset
 
@@ -82,17 +82,21 @@ def _set(page: PageTable, model: str, dataset: str, places: dict[str, int], pict
 
 
 def _metrics(page: PageTable, model: str, dataset: str) -> list[dict[str, Any]]:
-    """The metrics of a set in the table's words and unit: its columns first, then what else the cells hold."""
-    layout = page.table.layout
+    """The metrics of a set in the table's words and units: its columns first, then what else the cells hold."""
     columns = [c for c in page.table.columns if c.model in ("", model) and c.dataset in ("", dataset)]
     titles = {column.metric: column.heading for column in columns if not column.ratio_to}
     for _, cell in methods(page, model, dataset):
         for metric in cell.result.scored["metric"].unique():
             titles.setdefault(metric, metric)
-    return [
-        {"key": key, "title": title, "factor": factor(key, layout.unit), "decimals": layout.decimals}
-        for key, title in titles.items()
-    ]
+    shown = {column.metric: (column.unit, column.decimals) for column in columns}
+    return [_metric(page.table, key, title, shown.get(key)) for key, title in titles.items()]
+
+
+def _metric(table: Table, key: str, title: str, shown: tuple[str, int] | None) -> dict[str, Any]:
+    """shown: unit and decimals of its column, None without one."""
+    known = table.spec.fact(key)
+    unit, decimals = shown or known.in_unit(table.layout.unit)
+    return {"key": key, "title": title, "factor": known.factor(unit), "decimals": decimals}
 
 
 def _values(cell: PageCell, places: dict[str, int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the results of cells to the Table: what stands where, the best of a column, what the comparisons say."""
+"""Builds the Table from the results of cells: what stands where, the best of a column, what the comparisons say."""
 
 from collections import Counter
 from dataclasses import replace
@@ -9,59 +9,95 @@ import pandas as pd
 from vxbench.errors import UserError
 from vxbench.tables.comparison import Pair, pairs, rank_correlation, ratio
 from vxbench.tables.notes import notes
-from vxbench.tables.published import Blank, Layout, PaperColumn, Value, layout, published
-from vxbench.tables.results import CONTROLS, CellResult, RunInfo, check, factor
+from vxbench.tables.published import Blank, Layout, PaperColumn, Value, layout, published, tables
+from vxbench.tables.results import CONTROLS, CellResult, RunInfo, check
+from vxbench.tables.spec import TableSpec, heading_of, own_layout, require_computed
 from vxbench.tables.statistics import estimate
 from vxbench.tables.table import Column, Entry, Row, Table
 
-# A share of the map, printed right of the metric it explains: recall can be bought with a large map.
-COMPANIONS = {"stc": ("area_above_tau", "Area ≥ τ")}
-SHORT = {"deletion": "del.", "insertion": "ins."}
+ADDED = "not in the paper"  # the heading over columns that `table.also` adds
 
 
-def columns(paper: Layout, computed: set[str]) -> list[Column]:
-    """The printed columns in their order, each followed by those that belong to it. computed: the cells' metrics."""
-    better = {key[3]: value.higher_is_better for key, value in published(paper.key).items()}
+def columns(paper: Layout, spec: TableSpec, computed: set[str]) -> list[Column]:
+    """The layout's columns in their order, each followed by those that belong to it, then those that `also` adds.
+
+    computed: the metric keys of the cells.
+
+    Raises:
+        UserError: no cell has a key of `also`, or the paper's table has it already.
+    """
     found = []
-    for printed in paper.columns:
-        place = {"model": printed.model, "dataset": printed.dataset, "group": printed.group}
-        about = {"metric": printed.metric, "higher_is_better": better[printed.metric]}
-        found.append(Column(**place, **about, **_titles(paper, printed)))
+    for listed in paper.columns:
+        found.append(_column(paper, spec, listed))
         if paper.ratios_to:
             found.append(_ratio_column(paper, found[-1]))
-        metric, title = COMPANIONS.get(printed.metric, ("", ""))
-        if metric in computed:
-            label = f"{printed.group} {title}".strip()
-            found.append(Column(**place, metric=metric, title=title, label=label, higher_is_better=None))
-    return found
+        companion = spec.fact(listed.metric).companion
+        if companion in computed - {column.metric for column in paper.columns}:
+            found.append(_companion(found[-1], companion, spec))
+    return found + _added(paper, spec, computed)
+
+
+def _column(paper: Layout, spec: TableSpec, listed: PaperColumn) -> Column:
+    place = {"model": listed.model, "dataset": listed.dataset, "group": listed.group, "metric": listed.metric}
+    known = spec.fact(listed.metric)
+    unit, decimals = (paper.unit, paper.decimals) if paper.printed else known.in_unit(paper.unit)
+    shown = {"unit": unit, "decimals": decimals if paper.decimals is None else paper.decimals}
+    about = {"higher_is_better": known.higher_is_better, "printed": paper.printed}
+    return Column(**place, **about, **shown, **_titles(paper, spec, listed))
 
 
 def _ratio_column(paper: Layout, column: Column) -> Column:
     title = f"ratio to {paper.rows[paper.ratios_to]}"
     metric = f"{column.metric}/{paper.ratios_to}"
-    return replace(column, metric=metric, title=title, label=title, ratio_to=paper.ratios_to)
+    return replace(column, metric=metric, title=title, label=title, unit="ratio", ratio_to=paper.ratios_to)
 
 
-def _titles(paper: Layout, column: PaperColumn) -> dict[str, str]:
-    """The printed heading; with the metric in place of the group where the paper prints two metrics under it."""
+def _companion(column: Column, metric: str, spec: TableSpec) -> Column:
+    """The column right of one whose number is to be read with this metric."""
+    title = spec.heading(metric)
+    unit, _ = spec.fact(metric).in_unit(column.unit)
+    about = {"title": title, "label": f"{column.group} {title}".strip(), "unit": unit, "higher_is_better": None}
+    return replace(column, metric=metric, printed=False, companion=True, **about)
+
+
+def _titles(paper: Layout, spec: TableSpec, column: PaperColumn) -> dict[str, str]:
+    """The printed heading; with the metric in place of the group where two metrics stand under it."""
     heading = (column.group, column.display)
     if sum((other.group, other.display) == heading for other in paper.columns) > 1:
-        title = f"{column.display} {SHORT.get(column.metric, column.metric)}"
+        title = f"{column.display} {spec.heading(column.metric)}"
         return {"title": title, "label": title}
     return {"title": column.display, "label": f"{column.group} {column.display}".strip()}
 
 
-def sample(cell: CellResult | None, metric: str, unit: str) -> pd.DataFrame | None:
-    """The clips of a cell with a value, in the table's unit, as `comparison` takes them; None without one."""
+def _added(paper: Layout, spec: TableSpec, computed: set[str]) -> list[Column]:
+    """The columns of `also`: one a key, model and data set that the paper printed."""
+    require_computed("also", spec.also, computed)
+    there = {column.metric for column in paper.columns}
+    for key in spec.also:
+        if key in there:
+            raise UserError(f"table.also = {key}: {paper.key} has that column already; leave it out")
+    places = dict.fromkeys((column.model, column.dataset) for column in paper.columns)
+    return [_added_column(paper, spec, place, heading_of(place, places), key) for place in places for key in spec.also]
+
+
+def _added_column(paper: Layout, spec: TableSpec, place: tuple[str, str], where: str, key: str) -> Column:
+    known, title = spec.fact(key), f"{where} {spec.heading(key)}".strip()
+    shown = dict(zip(("unit", "decimals"), known.in_unit(paper.unit), strict=True))
+    about = {"title": title, "label": title, "higher_is_better": known.higher_is_better}
+    return Column(*place, key, ADDED, **about, **shown, printed=False)
+
+
+def sample(cell: CellResult | None, metric: str, factor: float) -> pd.DataFrame | None:
+    """The clips of a cell with a value, times `factor`, as `comparison` takes them; None without one."""
     if cell is None or not cell.ran:
         return None
     scored = cell.scored[(cell.scored["metric"] == metric) & cell.scored["value"].notna()]
     frame = scored.set_index("clip")[["value", "weight", "group"]].astype(float)
-    return frame.assign(value=frame["value"] * factor(metric, unit)) if len(frame) else None
+    return frame.assign(value=frame["value"] * factor) if len(frame) else None
 
 
-def measure(cell: CellResult | None, metric: str, unit: str) -> Entry:
-    """The measured number alone."""
+def measure(cell: CellResult | None, metric: str, factor: float) -> Entry:
+    """The measured number alone, times `factor`."""
     if cell is None:
         return Entry("not_run", reason="not run")
     if cell.not_applicable:
@@ -74,14 +110,14 @@ def measure(cell: CellResult | None, metric: str, unit: str) -> Entry:
         return Entry("failed", reason="every clip failed, see below", **counts)
     if not len(scored):
         return Entry("not_run", reason=f"{metric} was not computed", **counts)
-    values = scored["value"].astype(float).to_numpy() * factor(metric, unit)
+    values = scored["value"].astype(float).to_numpy() * factor
     found = estimate(values, scored["weight"].to_numpy(float), scored["group"].to_numpy(int))
     state = "measured" if found.n else "no_value"
     return Entry(state, found, reason="" if found.n else "no clip could be scored, see below", **counts)
 
 
 def with_published(entry: Entry, value: Value | None, blank: Blank | None, table: Table, column: Column) -> Entry:
-    """The entry with the paper's number. What the paper leaves blank and nobody ran is a dash for the same reason."""
+    """Adds the paper's number; a cell the paper leaves blank and nobody ran becomes a dash for the same reason."""
     if blank and entry.state == "not_run":
         entry = replace(entry, state="not_applicable", reason=blank.reason)
     inside = _inside(entry, value, table, column)
@@ -93,7 +129,7 @@ def _inside(entry: Entry, value: Value | None, table: Table, column: Column) -> 
     scored = value is not None and value.scored and table.profile.comparable
     if not scored or not entry.measured or bool(table.layout.ratios_to) != bool(column.ratio_to):
         return None
-    decimals = table.layout.decimals
+    decimals = column.decimals
     low, high = (round(end, decimals) for end in (entry.estimate.low, entry.estimate.high))
     return low <= round(value.value, decimals) <= high
 
@@ -119,25 +155,27 @@ def printed_ratio(values: dict, where: tuple[str, str, str, str], paper: Layout)
     return own._replace(value=quotient, scored=own.scored and where[0] != paper.ratios_to)
 
 
-NEEDS_BOXES = ("stc", "s_pt")
-
 Slot = tuple[str, str, str]  # row, model, dataset
 Samples = dict[tuple[str, int], pd.DataFrame]  # by row and index of the column, as `comparison` takes them
 
 
-def make_table(key: str, cells: list[CellResult], profile: RunInfo) -> Table:
-    """The published table `key` as measured by `cells`, which may come in any order.
+def make_table(key: str, cells: list[CellResult], profile: RunInfo, spec: TableSpec | None = None) -> Table:
+    """The table `key` as measured by `cells`: a paper's, or one's own, whose rows and columns are those of the cells.
+
+    The cells of a paper's table may come in any order.
 
     Raises:
-        UserError: no such table, two cells for one place in it, or a cell that `cells.check` refuses.
+        UserError: two cells for one place in the table, a cell that `results.check` refuses, or a spec that asks for
+            what no cell has.
     """
-    paper = layout(key)
+    spec = spec or TableSpec()
     for cell in cells:
-        check(cell)
+        check(cell, spec.fact)
+    paper = layout(key) if key in tables() else own_layout(key, spec, cells)
     cells = sorted(cells, key=lambda cell: (cell.model, cell.dataset, cell.row))
     placed = place(paper, cells)
     computed = {metric for cell in placed.values() for metric in cell.scored["metric"]}
-    table = Table(paper, profile, _rows(paper, placed), columns(paper, computed), entries={})
+    table = Table(paper, profile, _rows(paper, spec, placed), columns(paper, spec, computed), entries={}, spec=spec)
     samples = _samples(table, placed)
     table.entries = {row.key: _entries(table, row, placed, samples) for row in table.rows}
     for index in range(len(table.columns)):
@@ -175,15 +213,15 @@ def place(paper: Layout, cells: list[CellResult]) -> dict[Slot, CellResult]:
     return placed
 
 
-def _rows(paper: Layout, placed: dict[Slot, CellResult]) -> list[Row]:
-    """The paper's rows, then explainers it does not have, then the controls."""
+def _rows(paper: Layout, spec: TableSpec, placed: dict[Slot, CellResult]) -> list[Row]:
+    """The layout's rows, then explainers it does not have, then the controls: with a paper's table all that apply."""
     given = {row for row, _, _ in placed}
-    rows = [Row(key, display, "paper") for key, display in paper.rows.items()]
+    rows = [Row(key, display, "paper" if paper.printed else "own") for key, display in paper.rows.items()]
     if paper.rows_are == "models":
         return rows
-    rows += [Row(key, key, "added") for key in sorted(given - set(paper.rows) - set(CONTROLS))]
-    boxes = any(column.metric in NEEDS_BOXES for column in paper.columns)
-    wanted = [key for key in CONTROLS if key != "boxes" or boxes or key in given]
+    rows += [Row(key, spec.row(key), "added") for key in sorted(given - set(paper.rows) - set(CONTROLS))]
+    boxes = any(spec.fact(column.metric).needs == "boxes" for column in paper.columns)
+    wanted = [key for key in CONTROLS if key in given or (paper.printed and (key != "boxes" or boxes))]
     return rows + [Row(key, CONTROLS[key], "control") for key in wanted]
 
 
@@ -193,10 +231,15 @@ def _samples(table: Table, placed: dict[Slot, CellResult]) -> Samples:
     for row in table.rows:
         for index, column in enumerate(table.columns):
             cell = placed.get((row.key, column.model or row.key, column.dataset))
-            clips = sample(cell, column.stored, table.layout.unit)
+            clips = sample(cell, column.stored, _factor(table, column))
             if clips is not None:
                 found[row.key, index] = clips
     return found
+
+
+def _factor(table: Table, column: Column) -> float:
+    """What the stored values of a column are multiplied by."""
+    return table.spec.fact(column.stored).factor(column.unit)
 
 
 def _entries(table: Table, row: Row, placed: dict[Slot, CellResult], samples: Samples) -> list[Entry]:
@@ -209,7 +252,7 @@ def _entries(table: Table, row: Row, placed: dict[Slot, CellResult], samples: Sa
             entry = _ratio(table, row, index, samples, whole=entries[-1])
             entries.append(with_published(entry, printed_ratio(values, where, table.layout), None, table, column))
         else:
-            entry = measure(placed.get(place), column.stored, table.layout.unit)
+            entry = measure(placed.get(place), column.stored, _factor(table, column))
             entries.append(with_published(entry, values.get(where), blanks.get(where), table, column))
     return entries
 
@@ -229,12 +272,12 @@ def _common_n(table: Table, index: int) -> int:
 
 
 def _mark_best(table: Table, index: int) -> None:
-    """Best and second best value among the paper's rows, as printed; rows that tie share the mark."""
-    better = table.columns[index].higher_is_better
+    """Marks the best and second best value among the main rows, as printed; rows that tie share the mark."""
+    better, decimals = table.columns[index].higher_is_better, table.columns[index].decimals
     if better is None:
         return
-    entries = {row.key: table.entries[row.key][index] for row in table.of_kind("paper")}
-    shown = {key: round(e.estimate.mean, table.layout.decimals) for key, e in entries.items() if e.measured}
+    entries = {row.key: table.entries[row.key][index] for row in table.main}
+    shown = {key: round(e.estimate.mean, decimals) for key, e in entries.items() if e.measured}
     order = sorted(set(shown.values()), reverse=better)
     if len(order) < 2:
         return
@@ -251,14 +294,14 @@ def _summed_up(table: Table, index: int, samples: Samples) -> Column:
     rank = None
     if table.columns[index].compared:
         rank = rank_correlation(list(ranked.values()), [scored[row] for row in ranked])
-    counts = {"ranked": len(ranked), "printed": sum(value is not None for value in printed.values())}
+    counts = {"ranked": len(ranked), "numbers": sum(value is not None for value in printed.values())}
     return replace(table.columns[index], n=_common_n(table, index), rank=rank, **counts)
 
 
 def _pairs(table: Table, samples: Samples) -> list[Pair]:
     """Each two explainers of each column; the controls are there to be looked at, not to be beaten."""
     compared = [index for index, column in enumerate(table.columns) if column.compared]
-    return [pair for i in compared for pair in pairs(i, _of_column(table, i, samples, "paper", "added"))]
+    return [pair for i in compared for pair in pairs(i, _of_column(table, i, samples, "paper", "own", "added"))]
 
 
 def _of_column(table: Table, index: int, samples: Samples, *kinds: str) -> dict[str, pd.DataFrame]:

@@ -6,18 +6,17 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from vxbench.errors import UserError
-from vxbench.figures.table_maps import draw_maps
 from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
-from vxbench.tables.build import make_table
-from vxbench.tables.published import layout
+from vxbench.tables.published import layout, tables
 from vxbench.tables.record import FOLDER, TableRun, new_record, read_records, write_record
 from vxbench.tables.render import latex, long_csv, markdown
 from vxbench.tables.render.long_csv import render_pairs
 from vxbench.tables.render.markdown import escape
 from vxbench.tables.render.terminal import print_table
 from vxbench.tables.render.text import tau
-from vxbench.tables.settings import incomplete, profile_of
+from vxbench.tables.results import CellResult
+from vxbench.tables.settings import incomplete, metrics_of, profile_of, spec_of, table_key, with_facts
 from vxbench.tables.table import Table
 
 FORMATS = {".md": markdown.render, ".csv": long_csv.render, "_pairs.csv": render_pairs, ".tex": latex.render}
@@ -57,17 +56,25 @@ def write_index(folder: Path, records: list[TableRun]) -> Path:
 
 
 def _line(record: TableRun) -> str:
-    failed, paper = sum(outcome.status == "failed" for outcome in record.outcomes), layout(record.key)
-    name, shows = f"{paper.paper} {paper.printed_as}", escape(paper.title)
+    failed = sum(outcome.status == "failed" for outcome in record.outcomes)
+    name, shows = _named(record)
     profile = ", ".join([record.profile.name, *record.variants])
     cells, taus = len(record.outcomes), ", ".join(record.taus)
     return f"| [{name}]({record.name}.md) | {shows} | {profile} | {cells} | {failed or ''} | {taus} | {record.made} |"
 
 
-def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
-    """Writes results/tables/<name>.{json,md,csv,tex} and the pictures of maps in results/figures, prints the table.
+def _named(record: TableRun) -> tuple[str, str]:
+    """Its name, and what the paper's table shows or the user's own title."""
+    if record.key not in tables():
+        return record.key, escape(record.spec.title)
+    paper = layout(record.key)
+    return paper.name, escape(paper.title)
 
-    Returns the files written.
+
+def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> tuple[TableRun, list[Path]]:
+    """Writes results/tables/<name>.{json,md,csv,tex} and the index, and prints the table.
+
+    Returns the record of the table and the files written.
 
     Raises:
         UserError: no outcome is there, or they do not make a table.
@@ -76,16 +83,22 @@ def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
         raise UserError(
             "no combination of the command belongs to the table (table.only says which do); nothing is made"
         )
-    results, rows = Path(config.paths.results), dict(config.table.get("rows") or {})
-    profile, selected = profile_of(config, outcomes), "selected" in config.table
-    record = new_record(config.table.key, profile, outcomes, results, rows, selected)
-    cells = record.cells()
-    profile = replace(profile, settings=[*incomplete(record, cells), *profile.settings])
-    table = make_table(record.key, cells, profile)
-    taus = [tau(column) for column in table.columns if column.compared]
-    record = replace(record, profile=profile, taus=taus)
+    results = Path(config.paths.results)
+    record, cells = _new_run(config, outcomes, results)
+    table = record.table(cells)
+    taus = [tau(column) for column in table.columns if column.compared and column.printed]
+    record = replace(record, taus=taus)
     paths = [write_record(record), *write_table(table, results / FOLDER, record.name)]
     print_table(table)
-    paths += [*draw_maps(record), write_index(results / FOLDER, read_records(results))]
-    print("\n".join(f"wrote {path}" for path in paths))
-    return paths
+    return record, [*paths, write_index(results / FOLDER, read_records(results))]
+
+
+def _new_run(config: DictConfig, outcomes: list[Outcome], results: Path) -> tuple[TableRun, list[CellResult]]:
+    """The record of the run with all that config, cells and metrics say of it, and its cells."""
+    spec, rows = spec_of(config), dict(config.table.get("rows") or {})
+    metrics = metrics_of(outcomes, results)
+    profile = profile_of(config, outcomes, metrics)
+    record = new_record(table_key(config), profile, outcomes, results, rows, "selected" in config.table)
+    cells = record.cells()
+    profile = replace(profile, settings=[*incomplete(record, cells), *profile.settings])
+    return replace(record, profile=profile, spec=with_facts(record.key, spec, metrics, cells)), cells

@@ -1,4 +1,4 @@
-"""What stands below a table: how to read it, every clip and cell without a number, settings, doubts."""
+"""Writes what stands below a table: how to read it, every clip and cell without a number, settings, doubts."""
 
 from collections import Counter
 
@@ -102,34 +102,13 @@ def either_assignment(table: Table) -> list[str]:
 
 
 def _both(table: Table, column: Column, own: Entry, assigned: Value, exchanged: Value) -> str:
-    decimals = table.layout.decimals
+    decimals = column.decimals
     measured = f"{number(own.estimate.mean, decimals)} {interval(own, decimals)}"
     printed = (number(value.value, decimals) for value in (assigned, exchanged))
     return "{}; printed {} as assigned, {} if exchanged".format(measured, *printed)
 
 
-ABBREVIATIONS = {
-    "dc": "DC: ",
-    "accuracy": "Acc.: ",
-    "stc": "STC: ",
-    "area_above_tau": "Area ≥ τ: ",
-    "s_pt": "S-PT: ",
-    "t_pt": "T-PT: ",
-    "deletion": "del.: ",
-    "insertion": "ins.: ",
-    "overall": "over-all: ",
-}
-IN_WORDS = {
-    "area_above_tau": "share of the map at or above τ, without a direction",
-    "overall": "Insertion AUC minus deletion AUC, before rounding",
-}
 NAMED = 3  # cells named in a line before it says how many more
-STC_NORMS = {
-    "recall": "the share of the boxes' pixels where the map is at least τ",
-    "precision": "the share of the map's pixels of at least τ that lie in a box",
-    "iou": "intersection over union of the boxes and the map's pixels of at least τ",
-    "count": "the number of box pixels where the map is at least τ",
-}
 PROTOCOLS = {
     "described": "scored as the papers describe it",
     "released": "boxes and pointing games as STEP's authors' evaluation code has them, defects included; other metrics "
@@ -165,17 +144,21 @@ def _reading(table: Table) -> list[str]:
     lines = [
         f"Mean over clips with its {LEVEL:.0%} interval: percentile bootstrap, {RESAMPLES:,} resamples of "
         f"the clips, seed {SEED}. On how many clips: the line 'clips (n)', unless the cell says it.",
-        "Best value bold, second best underlined, by the values as shown and among the paper's rows only; "
+        f"Best value bold, second best underlined, by the values as shown and {_ranked_rows(table)}; "
         "ties share the mark.",
-        _beside(table),
+        *([_beside(table)] if table.layout.printed else []),
         *_comparing(table),
         _metrics(table),
     ]
-    if any(column.metric == "stc" for column in table.columns):
-        lines.append(_stc(table))
+    described = table.profile.described
+    lines += dict.fromkeys(described[column.metric] for column in table.columns if column.metric in described)
     if table.layout.ratios_to:
         lines.append(_ratios(table))
     return lines
+
+
+def _ranked_rows(table: Table) -> str:
+    return "among the paper's rows only" if table.layout.printed else "without the controls"
 
 
 def _beside(table: Table) -> str:
@@ -198,15 +181,16 @@ def _comparing(table: Table) -> list[str]:
         f"lies outside; rows that are not scored are left out; a dash where fewer than {MIN_RANKED} are left or a "
         "column is constant."
     )
+    printed = "A printed order is confirmed or reversed where a real difference says so, else undecided. "
     differences = (
         f"A difference of two rows is real where p < {1 - LEVEL:.2g}, corrected for all pairs of the column (Holm). "
         "Over the clips common to both, p is the larger of the paired bootstrap's and of that of Fisher's "
         "randomisation test, which exchanges the two rows' values clip by clip: in all 2^k ways for k clips that "
         f"differ, or in {RESAMPLES:,} drawn ones where these are fewer. So p is at least 2^(1−k). Rows are numbered "
-        "from the best mean on, equal ones in the order of the table. A printed order is confirmed or reversed where "
-        "a real difference says so, else undecided. All pairs: the file that ends in _pairs.csv."
+        f"from the best mean on, equal ones in the order of the table. {printed if table.layout.printed else ''}"
+        "All pairs: the file that ends in _pairs.csv."
     )
-    return [ranking, differences] if table.pairs else [ranking]
+    return [*([ranking] if table.layout.printed else []), *([differences] if table.pairs else [])]
 
 
 def _ratios(table: Table) -> str:
@@ -218,23 +202,25 @@ def _ratios(table: Table) -> str:
 
 
 def _metrics(table: Table) -> str:
-    """The unit, and each metric in words with its direction."""
-    names = display_names("metrics") | IN_WORDS
-    texts = {}
-    for column in (column for column in table.columns if not column.ratio_to):
-        arrow = {True: " (higher is better)", False: " (lower is better)", None: ""}[column.higher_is_better]
-        texts[column.metric] = ABBREVIATIONS.get(column.metric, "") + names[column.metric] + arrow
-    unit = {"percent": "percent", "fraction": "fractions", "seconds": "seconds"}[table.layout.unit]
-    return f"In {unit}. {'; '.join(texts.values())}."
+    """The unit, said once where all columns share it, and each metric in words with its direction."""
+    columns = {column.metric: column for column in table.columns if not column.ratio_to}
+    units = {column.unit for column in columns.values()}
+    texts = [_metric(table, column, with_unit=len(units) > 1) for column in columns.values()]
+    head = f"In {_many(*units)}. " if len(units) == 1 and any(units) else ""
+    return f"{head}{'; '.join(texts)}."
 
 
-def _stc(table: Table) -> str:
-    profile = table.profile
-    what = STC_NORMS.get(profile.stc_norm, profile.stc_norm)
-    line = f"STC = {what}, τ = {profile.stc_tau:g} (norm = {profile.stc_norm}; the paper states no divisor)."
-    if profile.stc_norm == "recall":
-        line += " A map of ones scores 100, so read it with the column beside it."
-    return line
+def _metric(table: Table, column: Column, with_unit: bool) -> str:
+    """ "DC: Drop in Confidence, in percent (lower is better)"."""
+    known = table.spec.fact(column.metric)
+    short = f"{known.short}: " if known.short else ""
+    unit = f", in {_many(column.unit)}" if with_unit and column.unit else ""
+    better = {True: " (higher is better)", False: " (lower is better)", None: ", without a direction"}
+    return f"{short}{known.name}{unit}{better[column.higher_is_better]}"
+
+
+def _many(unit: str) -> str:
+    return {"fraction": "fractions"}.get(unit, unit)
 
 
 def _clips(table: Table, ran: list[CellResult]) -> list[str]:

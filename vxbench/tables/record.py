@@ -1,16 +1,20 @@
-"""What a table was made of: results/tables/<name>.json, from which it can be made again without computing."""
+"""Keeps what a table was made of in results/tables/<name>.json, from which it is made again without computing."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from vxbench.errors import UserError
+from vxbench.fact import Fact
 from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store, frame
 from vxbench.tables.build import make_table
+from vxbench.tables.published import tables
 from vxbench.tables.results import CellResult, RunInfo
+from vxbench.tables.spec import TableSpec
 from vxbench.tables.table import Table
 
 FOLDER = "tables"
@@ -22,7 +26,7 @@ class TableRun:
 
     key: the table's. name: of its files, see `record_name`. rows: {row of the table: explainer of another name that is
     the same}. made: time in UTC, ISO 8601. results: the folder of the results. taus: Kendall's tau of each column that
-    is compared with the paper, as text, when the table was made.
+    is compared with the paper, as text, when the table was made. spec: what its config and metrics said of it.
     """
 
     key: str
@@ -33,13 +37,15 @@ class TableRun:
     rows: dict[str, str] = field(default_factory=dict)
     made: str = ""
     taus: list[str] = field(default_factory=list)
+    spec: TableSpec = field(default_factory=TableSpec)
 
     def cells(self) -> list[CellResult]:
         """Every cell as the report takes it, its row that of the paper's table."""
         return [self._cell(outcome) for outcome in self.outcomes]
 
-    def table(self) -> Table:
-        return make_table(self.key, self.cells(), self.profile)
+    def table(self, cells: list[CellResult] | None = None) -> Table:
+        """The table made again. cells: the record's, where they were read before."""
+        return make_table(self.key, self.cells() if cells is None else cells, self.profile, self.spec)
 
     @property
     def variants(self) -> list[str]:
@@ -92,6 +98,7 @@ def write_record(record: TableRun) -> Path:
         "made": record.made,
         "taus": record.taus,
         "rows": record.rows,
+        "spec": asdict(record.spec),
         "profile": asdict(record.profile),
         "outcomes": [asdict(outcome) for outcome in record.outcomes],
     }
@@ -110,16 +117,21 @@ def read_record(path: Path) -> TableRun:
         content = json.loads(Path(path).read_text())
         profile = RunInfo(**content["profile"])
         outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
-        facts = {name: content[name] for name in ("rows", "made")} | {"taus": content.get("taus", [])}
-        return TableRun(content["key"], content["name"], profile, outcomes, Path(path).parent.parent, **facts)
+        plain = {name: content[name] for name in ("key", "name", "rows", "made", "taus")}
+        spec = _spec(content["spec"])
+        return TableRun(**plain, profile=profile, outcomes=outcomes, results=Path(path).parent.parent, spec=spec)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the record of a table ({error}); make the table again") from error
 
 
+def _spec(content: dict[str, Any]) -> TableSpec:
+    lists = {name: tuple(content[name]) for name in ("columns", "also")}
+    facts = {key: Fact(**known) for key, known in content["facts"].items()}
+    return TableSpec(**{**content, **lists, "facts": facts})
+
+
 def read_records(results: Path) -> list[TableRun]:
     """Every table made in this folder of results, in the papers' order."""
-    from vxbench.tables.published import tables
-
     found = [read_record(path) for path in sorted((Path(results) / FOLDER).glob("*.json"))]
     order = {key: place for place, key in enumerate(tables())}
     return sorted(found, key=lambda record: (order.get(record.key, len(order)), record.name))

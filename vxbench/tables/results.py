@@ -1,11 +1,13 @@
 """What the report is given: the results of cells, and how the run that made them was set up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from vxbench.errors import UserError
+from vxbench.fact import Fact
 
 COLUMNS = ("clip", "status", "metric", "value", "reason", "degenerate")
 POOLING = {"weight": 1.0, "group": 0}  # columns that say how clips are averaged, with their defaults
@@ -13,16 +15,6 @@ POOLING = {"weight": 1.0, "group": 0}  # columns that say how clips are averaged
 # Display names of the rows that stand below every table, in this order.
 CONTROLS = {"random": "random map", "centre": "central blob", "boxes": "boxes as the map"}
 
-# Metrics a cell holds in percent already; every other share is a fraction in [0, 1].
-IN_PERCENT = ("dc", "accuracy", "stc", "area_above_tau")
-# What a stored value can be. STC has no upper end: with norm=count it is a number of pixels.
-SHARES = ("s_pt", "t_pt", "deletion", "insertion", "top1", "top5", "min_preservation_ratio")
-RANGES = {
-    **dict.fromkeys(("dc", "accuracy", "area_above_tau"), (0.0, 100.0)),
-    **dict.fromkeys(SHARES, (0.0, 1.0)),
-    "overall": (-1.0, 1.0),
-    "seconds": (1e-9, float("inf")),  # no clock is finer; ratios divide by it
-}
 SLACK = 1e-4  # float32 rounding of a mean, as a share of the upper end
 
 
@@ -80,7 +72,7 @@ class RunInfo:
     title_line: what was run, in one line. Where the table is not comparable with the paper it says why, and
     is printed as "not comparable with the paper: <title_line>". settings: lines printed below the table.
     protocol: `described` (the paper's words) or `released` (the authors' evaluation code).
-    stc_norm, stc_tau: how STC was computed.
+    described: {metric key: a sentence on how it was computed}, printed below tables that have it.
     """
 
     name: str
@@ -88,12 +80,11 @@ class RunInfo:
     comparable: bool
     settings: list[str] = field(default_factory=list)
     protocol: str = "described"
-    stc_norm: str = "recall"
-    stc_tau: float = 0.5
+    described: dict[str, str] = field(default_factory=dict)
 
 
-def check(cell: CellResult) -> None:
-    """One line of complaint where a cell cannot be reported as it is.
+def check(cell: CellResult, fact_of: Callable[[str], Fact]) -> None:
+    """Refuses a cell that cannot be reported as it is. fact_of: what is known of a metric key.
 
     Raises:
         UserError: a column is missing, a clip is scored twice, a value is outside the unit of its metric, or a weight
@@ -109,7 +100,7 @@ def check(cell: CellResult) -> None:
         line = cell.rows[twice].iloc[0]
         what = line["metric"] or "its failure"
         raise UserError(f"cell {cell.name}: clip {line['clip']} has two lines for {what}; keep one")
-    _check_units(cell)
+    _check_units(cell, fact_of)
     _check_pooling(cell)
 
 
@@ -119,13 +110,14 @@ def _check_statuses(cell: CellResult) -> None:
         raise UserError(f"cell {cell.name}: status {strange[0]!r} is neither 'ok' nor 'failed'")
 
 
-def _check_units(cell: CellResult) -> None:
+def _check_units(cell: CellResult, fact_of: Callable[[str], Fact]) -> None:
     """A share outside its range is most often a percentage taken for a fraction."""
     for metric, values in cell.scored.groupby("metric")["value"]:
         if np.isinf(values.astype(float)).any():
             raise UserError(f"cell {cell.name}: {metric} is infinite for a clip; a clip without a value is NaN")
-        low, high = RANGES.get(metric, (-np.inf, np.inf))
-        slack = SLACK * high if np.isfinite(high) else 0.0
+        known = fact_of(metric)
+        low, high = (-np.inf if known.low is None else known.low), (np.inf if known.high is None else known.high)
+        slack = SLACK * abs(high) if np.isfinite(high) else 0.0
         outside = values[(values < low - slack) | (values > high + slack)]
         if len(outside):
             found = f"{metric} = {outside.iloc[0]:g}"
@@ -144,10 +136,3 @@ def _check_pooling(cell: CellResult) -> None:
             clip, value = there["clip"].iloc[int(np.argmin(good))], values[int(np.argmin(good))]
             wanted = {"weight": "a number above 0", "group": "a whole number"}[name]
             raise UserError(f"cell {cell.name}: clip {clip} has {name} {value:g}; it must be {wanted}")
-
-
-def factor(metric: str, unit: str) -> float:
-    """What a stored value of this metric is multiplied by to stand in a table of this unit."""
-    if unit == "percent":
-        return 1.0 if metric in IN_PERCENT else 100.0
-    return 0.01 if metric in IN_PERCENT and unit == "fraction" else 1.0

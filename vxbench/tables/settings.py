@@ -1,13 +1,23 @@
-"""What a table says of how it was made: its title, and the settings below it."""
+"""Reads from config and cells what a table says of how it was made: its title, its layout, the settings below it."""
 
+import json
+import pkgutil
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.errors import UserError, first_line
+from vxbench.metrics import Metric
 from vxbench.runner.outcome import Outcome
-from vxbench.runner.store import CLIPS
+from vxbench.runner.store import CLIPS, Store
+from vxbench.tables.published import layout, tables
 from vxbench.tables.record import TableRun
 from vxbench.tables.results import CellResult, RunInfo
+from vxbench.tables.spec import KNOWN, TableSpec, checked_spec
 
 SELECTED = ("r_l", "r_h")  # of the table's settings; `table.selected` says where they are from
 # Overrides that need no line: the title or another line says them, or they change no number, with all keys below.
@@ -15,9 +25,70 @@ SAID = ("table", "profile", "table.selected")
 NOT_WORTH_A_LINE = ("paths", "device", "download", "runner", "shard", "tracker")
 
 
-def profile_of(config: DictConfig, outcomes: list[Outcome]) -> RunInfo:
+MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
+
+
+def table_key(config: DictConfig) -> str:
+    """The name of the table: `table.key`, or that of its file in conf/table."""
+    return config.table.get("key") or config.hydra.runtime.choices.table
+
+
+def spec_of(config: DictConfig) -> TableSpec:
+    """What the config's `table` says of rows and columns.
+
+    Raises:
+        UserError: a value that is none of its kind.
+    """
+    given = {name: config.table[name] for name in KNOWN if config.table.get(name) is not None}
+    return checked_spec({name: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for name, v in given.items()})
+
+
+def metrics_of(outcomes: Iterable[Outcome], results: Path) -> list[MetricUse]:
+    """The metrics that scored the cells, each class once for every set of options, in the order of the configs.
+
+    Raises:
+        UserError: one that cannot be imported here.
+    """
+    stores = [Store(results / "cells" / outcome.cell) for outcome in outcomes if outcome.cell]
+    identities = [yaml.safe_load(store.read_note("config.yaml")) or {} for store in stores]
+    nodes = {json.dumps(n, sort_keys=True): n for identity in identities for n in identity.get("metric", {}).values()}
+    found = [(_imported(node["_target_"]), node) for node in nodes.values()]
+    return [(metric, _options(node)) for metric, node in found if issubclass(metric, Metric)]
+
+
+def _imported(target: str) -> type:
+    try:
+        return pkgutil.resolve_name(target)
+    except (ImportError, AttributeError) as error:
+        hint = "put its folder on PYTHONPATH and run again; the cells are kept"
+        raise UserError(f"metric {target} cannot be imported: {first_line(error)}; {hint}") from error
+
+
+def _options(node: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if name != "_target_"}
+
+
+def with_facts(key: str, spec: TableSpec, metrics: Iterable[MetricUse], cells: Iterable[CellResult]) -> TableSpec:
+    """The spec with the facts of all keys of the table `key` and its cells, in the order their metrics name them."""
+    there = {metric for cell in cells for metric in cell.scored["metric"]}
+    named = [name for metric, _ in metrics for name in metric.keys if name in there]
+    printed = [column.metric for column in layout(key).columns] if key in tables() else []
+    known = dict.fromkeys([*named, *sorted(there), *printed, *spec.also])
+    return replace(spec, facts={name: spec.fact(name) for name in known})
+
+
+def described(metrics: Iterable[MetricUse]) -> dict[str, str]:
+    """{key: how it was computed}, where the metrics say so; where their options differ, one sentence after another."""
+    found: dict[str, list[str]] = {}
+    for metric, options in metrics:
+        for key, line in metric.describe(**options).items():
+            found.setdefault(key, []).append(line)
+    return {key: " ".join(dict.fromkeys(lines)) for key, lines in found.items()}
+
+
+def profile_of(config: DictConfig, outcomes: list[Outcome], metrics: Iterable[MetricUse] = ()) -> RunInfo:
     """What the table says of how it was made. With random weights it is never comparable with the paper."""
-    stc, title = config.metric.get("stc", {}), config.profile.title
+    title = config.profile.title
     random = ", ".join(sorted({outcome.network for outcome in outcomes if outcome.random}))
     return RunInfo(
         name=config.profile.name,
@@ -25,8 +96,7 @@ def profile_of(config: DictConfig, outcomes: list[Outcome]) -> RunInfo:
         comparable=config.profile.comparable and not random,
         settings=[*settings(config), *networks_used(outcomes), *clips_used(outcomes)],
         protocol=config.protocol.name,
-        stc_norm=stc.get("norm", "recall"),
-        stc_tau=stc.get("tau", 0.5),
+        described=described(metrics),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vxbench.tables.comparison import Pair, RankCorrelation
 from vxbench.tables.published import Layout, Value
 from vxbench.tables.results import RunInfo
+from vxbench.tables.spec import TableSpec
 from vxbench.tables.statistics import Estimate
 
 # What stands in the place of a number.
@@ -16,11 +17,13 @@ STATES = {"not_applicable": "–", "failed": "failed", "not_run": "not run", "no
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers. higher_is_better is None for a companion, which has no direction.
+    """A column of numbers. higher_is_better is None where it has no direction.
 
-    title: the heading, unique within its group; label: unique within the table. ratio_to: the row whose multiples
-    the numbers are, or "". n: how many clips most of its entries rest on. rank: correlation with the paper over
-    `ranked` of the `printed` rows that have a number, or None.
+    title: the heading, unique within its group; label: unique within the table. unit, decimals: of the numbers shown;
+    multiples have the unit `ratio`. printed: whether a paper printed such a column, whose numbers then stand beside.
+    companion: it is read with the column on its left. ratio_to: the row whose multiples the numbers are, or "".
+    n: how many clips most of its entries rest on. rank: correlation with the paper, or None, over `ranked` of the
+    `numbers` rows that have a number there.
     """
 
     model: str
@@ -30,20 +33,20 @@ class Column:
     title: str
     label: str
     higher_is_better: bool | None
+    unit: str
+    decimals: int
+    printed: bool = True
+    companion: bool = False
     ratio_to: str = ""
     n: int = 0
     rank: RankCorrelation | None = None
     ranked: int = 0
-    printed: int = 0
+    numbers: int = 0
 
     @property
     def stored(self) -> str:
         """The metric of the cells it is made of; that of ratios reads "seconds/aosa_s8"."""
         return self.metric.partition("/")[0]
-
-    @property
-    def companion(self) -> bool:
-        return self.higher_is_better is None
 
     @property
     def heading(self) -> str:
@@ -61,12 +64,12 @@ class Column:
     @property
     def compared(self) -> bool:
         """Whether its rows are ranked and told apart; a column of ratios repeats the one it is made of."""
-        return not (self.companion or self.ratio_to)
+        return self.higher_is_better is not None and not self.ratio_to
 
 
 @dataclass(frozen=True)
 class Row:
-    """kind: `paper`, `added` (an explainer the paper does not have) or `control`."""
+    """kind: `paper`, `own` (of a table of one's own), `added` (an explainer the paper does not have) or `control`."""
 
     key: str
     display: str
@@ -117,6 +120,7 @@ class Table:
     entries: dict[str, list[Entry]]
     pairs: list[Pair] = field(default_factory=list)
     notes: list[tuple[str, list[str]]] = field(default_factory=list)
+    spec: TableSpec = field(default_factory=TableSpec)
 
     @property
     def key(self) -> str:
@@ -124,17 +128,21 @@ class Table:
 
     @property
     def title(self) -> str:
-        """Which table, made by which profile and protocol, and plainly where it may not be compared with the paper."""
+        """Names the table, its profile and protocol, and says plainly where it may not be compared with the paper."""
         profile = self.profile
         protocol = "" if profile.protocol == "described" else f", protocol {profile.protocol}"
-        warning = "" if profile.comparable else ", not comparable with the paper"
-        name = f"{self.layout.paper} {self.layout.printed_as}, profile {profile.name}{protocol}"
-        return f"{name}{warning}: {profile.title_line}"
+        warning = "" if profile.comparable or not self.layout.printed else ", not comparable with the paper"
+        return f"{self.layout.name}, profile {profile.name}{protocol}{warning}: {profile.title_line}"
 
     @property
     def subtitle(self) -> str:
-        """What the paper's own table shows."""
-        return f"The paper's table: {self.layout.title}"
+        """What the paper's own table shows; "" without one."""
+        return f"The paper's table: {self.layout.title}" if self.layout.printed else ""
+
+    @property
+    def main(self) -> list[Row]:
+        """The rows that the table is about, among which the best is marked."""
+        return self.of_kind("paper", "own")
 
     def of_kind(self, *kinds: str) -> list[Row]:
         return [row for row in self.rows if row.kind in kinds]

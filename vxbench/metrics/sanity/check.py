@@ -3,13 +3,16 @@
 import copy
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.explainers.base import Explainer, Passes
 from vxbench.explainers.normalise import normalise
+from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores, explain_again
+from vxbench.metrics.facts import ANY
 from vxbench.metrics.sanity.cascade import (
     ORIGINAL,
     Statistics,
@@ -23,8 +26,18 @@ from vxbench.metrics.sanity.similarity import flat, precise, spearman, ssim
 from vxbench.ranges import one_of, whole
 
 BN = ("recalibrate", "keep", "reset")
-MEASURES = ("rank", "rank_abs", "ssim")
+MEASURES = {
+    "rank": ("Spearman's correlation", "ρ"),
+    "rank_abs": ("Spearman's correlation of |S - mean S|", "ρ of |S|"),
+    "ssim": ("structural similarity", "SSIM"),
+}
 NOT_FINITE = "the stage's map holds NaN or infinity"
+
+
+def _fact(measure: str, stage: str, better: bool | None) -> Fact:
+    name, short = MEASURES[measure]
+    about = f"{name} with the map at stage {stage}"
+    return Fact(about, short=f"{short}, {stage}", low=-1, high=1, higher_is_better=better)
 
 
 class SanityCheck(Metric):
@@ -47,6 +60,10 @@ class SanityCheck(Metric):
 
     The classifier is left alone; one copy of it exists at a time.
     """
+
+    facts: ClassVar = {f"{measure}_{ORIGINAL}": _fact(measure, ORIGINAL, None) for measure in MEASURES} | {
+        f"{measure}_{ANY}": _fact(measure, ANY, better=False) for measure in MEASURES
+    }
 
     def __init__(
         self,
@@ -96,8 +113,9 @@ class SanityCheck(Metric):
                 values[key], reasons[key] = value, why
         return Scores({key: values[key] for key in self.keys}, {key: why for key, why in reasons.items() if why})
 
-    def passes(self, shape: tuple[int, int, int]) -> Passes:
-        return self.explainer.passes(shape) * (len(self.stages) + 1)
+    def passes(self, shape: tuple[int, int, int]) -> Passes | None:
+        once = self.explainer.passes(shape)
+        return None if once is None else once * (len(self.stages) + 1)
 
     def passes_before(self, shape: tuple[int, int, int]) -> Passes:
         """Less where no randomised layer has batch norm."""

@@ -53,6 +53,7 @@ class PaperColumn:
 class Layout:
     """How a table was printed: rows {key: printed name} and columns in printed order, the number format.
 
+    paper, printed_as: "" for a table of one's own, which no paper printed. decimals: None: those of each metric.
     ratios_to: the row whose multiples are compared with the paper's, "" where the numbers themselves are.
     either: two rows of which the paper's text does not say which is which, or none.
     """
@@ -63,12 +64,22 @@ class Layout:
     title: str
     rows_are: str
     unit: str
-    decimals: int
+    decimals: int | None
     rows: dict[str, str]
     columns: tuple[PaperColumn, ...]
     blanks: dict[Key, Blank]
     ratios_to: str = ""
     either: tuple[str, ...] = ()
+
+    @property
+    def printed(self) -> bool:
+        """Whether a paper printed it."""
+        return bool(self.paper)
+
+    @property
+    def name(self) -> str:
+        """ "F-EP Table 1", or the title of a table of one's own."""
+        return f"{self.paper} {self.printed_as}" if self.printed else self.title
 
 
 def tables() -> list[str]:
@@ -90,12 +101,8 @@ def layout(key: str) -> Layout:
 
 
 def published(key: str) -> dict[Key, Value]:
-    """The printed numbers of one table, {(row, model, dataset, metric): Value}, in the layout's unit.
-
-    Raises:
-        UserError: no paper has a table of this name.
-    """
-    return dict(_values()[layout(key).key])
+    """{(row, model, dataset, metric): Value}: the printed numbers of a table, in its unit; none of one's own."""
+    return dict(_values().get(key, {}))
 
 
 def doubts(key: str) -> list[str]:
@@ -104,7 +111,7 @@ def doubts(key: str) -> list[str]:
 
 
 def display_names(kind: str) -> dict[str, str]:
-    """{key: name in words} of the `models`, `datasets` or `metrics`."""
+    """{key: name in words} of the `models` or `datasets`."""
     return {entry[kind.removesuffix("s")]: entry["display"] for entry in _structure()[kind]}
 
 

@@ -27,7 +27,7 @@ def render(table: Table) -> str:
         f"% {table.key}, profile {table.profile.name}. In the preamble: \\usepackage{{booktabs,graphicx}}",
         r"\begin{table}[t]",
         r"\centering",
-        rf"\caption{{{escape(table.title)}. {escape(table.subtitle)}.}}",
+        rf"\caption{{{' '.join(escape(line) + '.' for line in (table.title, table.subtitle) if line)}}}",
         rf"\label{{tab:{table.key.replace('_', '-')}}}",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{3pt}",
@@ -43,9 +43,9 @@ def escape(text: str) -> str:
 
 
 def _tabular(table: Table, indices: list[int]) -> list[str]:
-    columns = "".join("r" if table.columns[i].companion else "rr" for i in indices)
+    columns = "".join("r" * len(_pair(table, i, "", "")) for i in indices)
     lines = [rf"\begin{{tabular}}{{@{{}}l{columns}@{{}}}}", r"\toprule", *_head(table, indices), r"\midrule"]
-    lines += [_line(table, row, indices) for row in table.of_kind("paper")]
+    lines += [_line(table, row, indices) for row in table.main]
     for kind in ("added", "control"):
         rows = [_line(table, row, indices) for row in table.of_kind(kind)]
         lines += [r"\midrule", *rows] if rows else []
@@ -60,7 +60,7 @@ def _head(table: Table, indices: list[int]) -> list[str]:
     """The groups over a rule each, then the columns."""
     first, rules, at = [""], [], 2
     for name, group in groupby(indices, key=lambda i: table.columns[i].group):
-        width = sum(1 if table.columns[i].companion else 2 for i in group)
+        width = sum(len(_pair(table, i, "", "")) for i in group)
         first.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
@@ -73,18 +73,18 @@ def _head(table: Table, indices: list[int]) -> list[str]:
 def _line(table: Table, row: Row, indices: list[int]) -> str:
     cells = [escape(row.display)]
     for i in indices:
-        entry, decimals = table.entries[row.key][i], table.layout.decimals
+        entry, column = table.entries[row.key][i], table.columns[i]
         own = escape(STATES.get(entry.state, ""))
         if entry.measured:
-            mean = MARKS[entry.mark].format(escape(number(entry.estimate.mean, decimals)))
-            spread = escape(interval(entry, decimals) + sample(table.columns[i], entry))
+            mean = MARKS[entry.mark].format(escape(number(entry.estimate.mean, column.decimals)))
+            spread = escape(interval(entry, column.decimals) + sample(column, entry))
             own = rf"{mean} {{\scriptsize {spread}}}"
-        cells += _pair(table, i, own, escape(beside(table, entry)))
+        cells += _pair(table, i, own, escape(beside(column, entry)))
     return _row(cells)
 
 
 def _pair(table: Table, index: int, own: str, paper: str) -> list[str]:
-    return [own] if table.columns[index].companion else [own, paper]
+    return [own, paper] if table.columns[index].printed else [own]
 
 
 def _row(cells: list[str]) -> str:

@@ -10,7 +10,7 @@ MARKS = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}  # GitHub drops 
 
 def render(table: Table) -> str:
     """The whole page: title, one table a block of columns, notes."""
-    parts = [f"# {escape(table.title)}", escape(table.subtitle)]
+    parts = [f"# {escape(table.title)}", *([escape(table.subtitle)] if table.subtitle else [])]
     for indices in blocks(table):
         title = block_title(table, indices)
         parts += [f"### {escape(title)}"] if title else []
@@ -31,7 +31,7 @@ def _block(table: Table, indices: list[int]) -> str:
     head = ["Method" if table.layout.rows_are == "methods" else "Model"]
     for i in indices:
         head += _pair(table, i, escape(heading(table, i, indices)), "paper")
-    lines = [[escape(row.display), *_cells(table, row, indices)] for row in table.of_kind("paper")]
+    lines = [[escape(row.display), *_cells(table, row, indices)] for row in table.main]
     for kind, title in (("added", "*not in the paper*"), ("control", "*controls*")):
         rows = table.of_kind(kind)
         lines += [[title] + [""] * (len(head) - 1)] if rows else []
@@ -42,19 +42,19 @@ def _block(table: Table, indices: list[int]) -> str:
 
 
 def _pair(table: Table, index: int, own: str, paper: str) -> list[str]:
-    """A companion has no column of the paper's beside it."""
-    return [own] if table.columns[index].companion else [own, paper]
+    """A column that no paper printed has none of the paper's beside it."""
+    return [own, paper] if table.columns[index].printed else [own]
 
 
 def _cells(table: Table, row: Row, indices: list[int]) -> list[str]:
     texts = []
     for i in indices:
-        entry, decimals = table.entries[row.key][i], table.layout.decimals
+        entry, column = table.entries[row.key][i], table.columns[i]
         own = STATES.get(entry.state, "")
         if entry.measured:
-            mean = MARKS[entry.mark].format(number(entry.estimate.mean, decimals))
-            own = f"{mean} {_kept(interval(entry, decimals))}{sample(table.columns[i], entry)}"
-        texts += _pair(table, i, own, _kept(beside(table, entry)))
+            mean = MARKS[entry.mark].format(number(entry.estimate.mean, column.decimals))
+            own = f"{mean} {_kept(interval(entry, column.decimals))}{sample(column, entry)}"
+        texts += _pair(table, i, own, _kept(beside(column, entry)))
     return texts
 
 

@@ -21,12 +21,14 @@ def print_table(table: Table, console: Console | None = None) -> None:
     """Print title, numbers and notes. Best and second best carry a sign as well as a colour (* and °)."""
     console = console or Console()
     console.print(Text(table.title, style="bold" if table.profile.comparable else "bold yellow"))
-    console.print(Text(table.subtitle))
+    if table.subtitle:
+        console.print(Text(table.subtitle))
     tall = max(_widths(table, group, tall=False) for group in groups(table)) > console.width
     for indices in _fitting(table, console.width, tall):
         console.print()
         console.print(_grid(table, indices, tall))
-    console.print(Text("* best, ° second best of the paper's rows", style="dim"))
+    of = "the paper's rows" if table.layout.printed else "the rows"
+    console.print(Text(f"* best, ° second best of {of}", style="dim"))
     for title, lines in table.notes:
         _section(console, title, lines)
 
@@ -64,17 +66,17 @@ def _grid(table: Table, indices: list[int], tall: bool) -> RichTable:
     for i in indices:
         column = table.columns[i]
         title = "\n".join(filter(None, [column.group, column.heading]))
-        title += "\npaper" if tall and not column.companion else ""
+        title += "\npaper" if tall and column.printed else ""
         grid.add_column(title, justify="right", no_wrap=True)
-        if not column.companion and not tall:
+        if column.printed and not tall:
             grid.add_column("paper", justify="right", no_wrap=True, style="dim", vertical="bottom")
-    for kind in ("paper", "added", "control"):
-        for row in table.of_kind(kind):
+    for rows in (table.main, table.of_kind("added"), table.of_kind("control")):
+        for row in rows:
             grid.add_row(row.display, *_cells(table, row, indices, tall))
-        if table.of_kind(kind):
+        if rows:
             grid.add_section()
     for name, texts in last_lines(table):
-        paired = ([texts[i]] if tall or table.columns[i].companion else [texts[i], ""] for i in indices)
+        paired = ([texts[i]] if tall or not table.columns[i].printed else [texts[i], ""] for i in indices)
         grid.add_row(name, *chain.from_iterable(paired))
     return grid
 
@@ -83,8 +85,9 @@ def _cells(table: Table, row: Row, indices: list[int], tall: bool) -> list[Text]
     """Per column the measured number and the paper's: beside it, or below it where the terminal is narrow."""
     texts = []
     for i in indices:
-        own, paper = _measured(table, row, i), Text(beside(table, table.entries[row.key][i]))
-        if table.columns[i].companion:
+        column = table.columns[i]
+        own, paper = _measured(table, row, i), Text(beside(column, table.entries[row.key][i]))
+        if not column.printed:
             texts.append(own)
         elif tall:
             texts.append(Text("\n").join([own, Text(paper.plain, style="dim")]) if paper else own)
@@ -94,9 +97,9 @@ def _cells(table: Table, row: Row, indices: list[int], tall: bool) -> list[Text]
 
 
 def _measured(table: Table, row: Row, index: int) -> Text:
-    entry, decimals = table.entries[row.key][index], table.layout.decimals
+    entry, column = table.entries[row.key][index], table.columns[index]
     if not entry.measured:
         return Text(STATES[entry.state], style=STATE_STYLES[entry.state])
     sign, style = MARKS[entry.mark]
-    text = Text().append(number(entry.estimate.mean, decimals), style=style).append(sign)
-    return text.append(interval(entry, decimals) + sample(table.columns[index], entry))
+    text = Text().append(number(entry.estimate.mean, column.decimals), style=style).append(sign)
+    return text.append(interval(entry, column.decimals) + sample(column, entry))

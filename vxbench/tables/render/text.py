@@ -1,4 +1,4 @@
-"""What the renderers share: numbers as text, and the cutting of wide tables into blocks."""
+"""Shares among the renderers how numbers become text and how wide tables are cut into blocks."""
 
 from itertools import groupby
 
@@ -45,16 +45,16 @@ def sample(column: Column, entry: Entry) -> str:
     return "" if entry.estimate.n == column.n else f" (n={entry.estimate.n})"
 
 
-def beside(table: Table, entry: Entry) -> str:
+def beside(column: Column, entry: Entry) -> str:
     """The paper's number, measured minus paper, and whether it lies in the interval: "32.9 (−0.8) ✓".
 
     † behind a number in doubt, ‡ behind one that is not scored.
     """
     if entry.published is None:
         return entry.blank
-    text = number(entry.published.value, table.layout.decimals) + doubt(entry.published)
+    text = number(entry.published.value, column.decimals) + doubt(entry.published)
     if entry.difference is not None:
-        text += f" ({signed(entry.difference, table.layout.decimals)})"
+        text += f" ({signed(entry.difference, column.decimals)})"
     return text + {True: " ✓", False: " ✗", None: ""}[entry.inside]
 
 
@@ -66,8 +66,8 @@ def doubt(value: Value) -> str:
 
 
 def tau(column: Column) -> str:
-    """The rank correlation with its interval: "0.71 [0.43, 0.90]"; a dash where there is none."""
-    if not column.compared:
+    """The rank correlation with the paper and its interval: "0.71 [0.43, 0.90]"; a dash where there is none."""
+    if not (column.compared and column.printed):
         return ""
     if column.rank is None:
         return "–"
@@ -80,12 +80,11 @@ def last_lines(table: Table) -> list[tuple[str, list[str]]]:
 
     How many rows it is over is said where that is not all the paper has numbers for.
     """
-    lines = [
-        ("clips (n)", [str(column.n or "") for column in table.columns]),
-        ("Kendall's τ", [tau(column) for column in table.columns]),
-    ]
-    if any(column.rank and column.ranked < column.printed for column in table.columns):
-        lines.append(("over rows", [f"{c.ranked} of {c.printed}" if c.rank else "" for c in table.columns]))
+    lines = [("clips (n)", [str(column.n or "") for column in table.columns])]
+    if table.layout.printed:
+        lines.append(("Kendall's τ", [tau(column) for column in table.columns]))
+    if any(column.rank and column.ranked < column.numbers for column in table.columns):
+        lines.append(("over rows", [f"{c.ranked} of {c.numbers}" if c.rank else "" for c in table.columns]))
     return lines
 
 
