@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from helpers.epic_layout import OWN_RATE, VIDEO_COLUMNS, Layout, write_csv
+from helpers.refusals import assert_refused
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -97,18 +98,15 @@ def test_video_sizes_and_lengths_are_each_videos_own(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
+def test_a_video_without_size_rate_or_length_is_named_by_its_line(tmp_path):
+    for row in (
         *(("P01_01", size, 5, 60) for size in ("1920", "axb", "0x8", "8x0", "99999x8")),
         *(("P01_01", "8x8", 5, rate) for rate in (0, -60, "inf")),
         *(("P01_01", "8x8", seconds, 60) for seconds in (0, -5, "inf", 1e300)),
-    ],
-)
-def test_a_video_without_size_rate_or_length_is_named_by_its_line(tmp_path, row):
-    write_csv(tmp_path / "info.csv", VIDEO_COLUMNS, [("P01_02", "8x8", 5, 60), row])
-    with pytest.raises(UserError, match=r"info\.csv, line 3: no resolution"):
-        read_videos(tmp_path / "info.csv")
+    ):
+        write_csv(tmp_path / "info.csv", VIDEO_COLUMNS, [("P01_02", "8x8", 5, 60), row])
+        line_3 = r"info\.csv, line 3: no resolution"
+        assert_refused(line_3, read_videos, tmp_path / "info.csv", error=UserError)
 
 
 @pytest.mark.parametrize(

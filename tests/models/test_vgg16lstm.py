@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from helpers.configs import composed
 from helpers.model_configs import blank, mini, noise, outputs_of, unallocated
+from helpers.refusals import assert_refused
 from helpers.toys import clips
 from torch import nn
 
@@ -226,9 +227,8 @@ def test_clips_of_another_size_are_refused():
         small()(some_clips(size=(10, 17)))
 
 
-@pytest.mark.parametrize(
-    ("settings", "error", "message"),
-    [
+def test_settings_out_of_range():
+    for settings, error, message in [
         ({"channels": (3, 4, 5)}, UserError, "channels names 3 blocks, convs 2 and pools 3"),
         ({"size": (3, 100)}, UserError, r"size = 3x100 is too small for pools = \[2, 2\]"),
         ({"pools": (2,)}, UserError, "channels names 2 blocks, convs 2 and pools 1"),
@@ -241,11 +241,8 @@ def test_clips_of_another_size_are_refused():
         ({"num_classes": 0}, OutOfRange, "num_classes = 0"),
         ({"convs": (0, 2)}, OutOfRange, "convs = 0"),
         ({"dropout": 2}, OutOfRange, "dropout = 2"),
-    ],
-)
-def test_settings_out_of_range(settings, error, message):
-    with pytest.raises(error, match=f"^{message}"):
-        VGG16LSTM(**SMALL | settings)
+    ]:
+        assert_refused(f"^{message}", VGG16LSTM, error=error, **SMALL | settings)
 
 
 def test_pools_divide_the_frame_in_turn():

@@ -19,10 +19,10 @@ from helpers.perturbation_runs import (
     small_generator,
     small_model,
 )
+from helpers.refusals import assert_refused
 from helpers.toys import GapFC, clips, seeded
 from torch import nn
 
-from vxbench.errors import OutOfRange
 from vxbench.explainers.perturbation import EP3D, EP3DEvenly
 from vxbench.explainers.perturbation.pyramid import Pyramid, blur
 from vxbench.explainers.perturbation.regularisers import AreaTerm
@@ -242,9 +242,8 @@ def test_smoothing_blurs_the_result():
 # Refusals.
 
 
-@pytest.mark.parametrize(
-    ("setting", "line"),
-    [
+def test_a_setting_out_of_range_is_refused_in_one_line():
+    for setting, line in [
         ({"areas": (0.1, 1.5)}, r"areas = 1.5 is outside \[0, 1\]"),
         ({"areas": ()}, r"areas is empty; give at least one share in \[0, 1\]"),
         ({"combine": "mean"}, "combine = mean is not one of sum_gauss10, sum_tr, extremal, single"),
@@ -268,8 +267,5 @@ def test_smoothing_blurs_the_result():
         ({"area_domain": "all"}, "area_domain = all is not one of padded, crop"),
         ({"ties": "random"}, "ties = random is not one of plain, shuffle"),
         ({"smoothing": -1}, r"smoothing = -1 is outside \[0, inf\]"),
-    ],
-)
-def test_a_setting_out_of_range_is_refused_in_one_line(setting, line):
-    with pytest.raises(OutOfRange, match=f"^{line}$"):
-        EP3D(**setting)
+    ]:
+        assert_refused(f"^{line}$", EP3D, **setting)
