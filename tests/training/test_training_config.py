@@ -1,7 +1,13 @@
 """conf/train.yaml: every model with every data set and recipe, and what its keys say of each other."""
 
+import json
+import re
+import shlex
+from functools import partial
+
 import pytest
-from hydra import compose, initialize_config_dir
+from helpers import configs
+from helpers.paths import ROOT
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 from safetensors.torch import load_file
@@ -9,7 +15,8 @@ from safetensors.torch import load_file
 from vxbench.config import build, options
 from vxbench.datasets.base import ClipRef
 from vxbench.errors import UserError
-from vxbench.models.checkpoints import locate
+from vxbench.models.checkpoints import WEIGHTS, locate
+from vxbench.training import shipped
 from vxbench.training.augment import Augmentation
 from vxbench.training.fit import Fit
 from vxbench.training.train import (
@@ -23,14 +30,15 @@ from vxbench.training.train import (
 )
 
 MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
+RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(WEIGHTS.glob("*.json"))}
+STAGES = [f"mini_vgg16lstm_epic_action{stage}" for stage in ("_square", "_wide", "_sideways", "")]
 OWN = ["model.network._target_=torch.nn.Identity"]
 
 
 @pytest.fixture(scope="module")
-def composed(conf_dir):
+def composed():
     """composed(*overrides): conf/train.yaml."""
-    with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        yield lambda *overrides: compose("train", overrides=list(overrides))
+    return partial(configs.composed, name="train")
 
 
 def resolved(node: DictConfig) -> dict:
@@ -144,6 +152,54 @@ def test_step_s_recipe_is_the_paper_s(composed):
     assert model["frames"] == 16
 
 
+def without_module(recipe: dict) -> dict:
+    """The recipe with the class of its augmentation alone, which has been in another module."""
+    augmentation = recipe["augmentation"]
+    return recipe | {"augmentation": augmentation | {"_target_": augmentation["_target_"].rpartition(".")[2]}}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_an_experiment_is_the_training_that_the_record_of_its_weights_tells(name, composed):
+    record = RECORDS[name]
+    experiment = composed(f"+experiment={name}")
+    recorded = composed(*shlex.split(record["command"])[2:])
+    assert OmegaConf.to_container(experiment) == OmegaConf.to_container(recorded)
+    assert (experiment.model.key, experiment.dataset.labels) == (record["model"], record["labels"])
+    assert (experiment.seed, experiment.threads) == (record["seed"], record["threads"])
+    assert export_path(experiment) == WEIGHTS / record["weights"]
+    if "recipe" in record:
+        assert without_module(resolved(experiment.recipe)) == without_module(record["recipe"])
+
+
+def test_every_experiment_makes_weights_that_ship_or_is_a_stage_towards_them():
+    assert set(options("experiment")) == {*RECORDS, *STAGES}
+
+
+def test_a_stage_starts_from_the_weights_of_the_one_before(composed):
+    stages = [composed(f"+experiment={name}") for name in STAGES]
+    assert [stage.init for stage in stages] == ["ucf101_24", *(stage.export for stage in stages[:-1])]
+    assert len({stage.work_dir for stage in stages[:-1]}) == 3
+
+
+def test_make_train_mini_makes_every_experiment_after_those_it_starts_from():
+    text = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    order = re.search(r"^EXPERIMENTS := (.*)$", text, re.MULTILINE)[1].split()
+    assert sorted(order) == options("experiment")
+    chain = ["mini_vgg16lstm_epic_object", "mini_vgg16lstm_ucf101_24", *STAGES]
+    assert [name for name in order if name in chain] == chain
+
+
+def test_the_page_on_the_weights_is_what_records_and_experiments_make():
+    written = shipped.PAGE.read_text(encoding="utf-8")
+    assert shipped.page(written) == written, "say make docs"
+
+
+def test_a_page_without_a_place_for_a_table_is_one_line():
+    with pytest.raises(UserError, match=r"no place for the table of weights") as error:
+        shipped.page("# Weights")
+    assert "\n" not in str(error.value)
+
+
 def test_mini_clips_are_not_mirrored(composed):
     assert not composed("recipe=mini").recipe.augmentation.flip
 
@@ -222,8 +278,8 @@ def test_some_classes_alone_are_trained_on(names, kept, composed):
     ("names", "message"),
     [
         ("[pul]", r"train_classes: there is no class 'pul'; did you mean pull, push\?$"),
-        ("[1]", "there is no class 1$"),
-        ("['']", "there is no class ''$"),
+        ("[1]", "there is no class 1; there are lift, pull, push$"),
+        ("['']", "there is no class ''; there are lift, pull, push$"),
         ("pull", "train_classes = pull is not a list of classes"),
         ("null", r"train_classes = None is not a list of classes; \[\] is all of them$"),
         ("[lift,push]", "train_classes: no clip of push is left of all clips"),

@@ -17,10 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.commands.common import DONE, FAILED, parser, refuse, run_command
 from vxbench.config import build, compose
 from vxbench.errors import UserError
+from vxbench.training.shipped import write_page
 
 FILE = Path(__file__).parents[2] / "docs" / "choices.yaml"
 ABOUT = """\
-Writes docs/choices.md from docs/choices.yaml, conf/ and the code, and refuses to where these disagree."""
+Writes docs/choices.md from docs/choices.yaml, conf/ and the code, and refuses to where these disagree. Writes
+the tables of vxbench/models/weights/README.md from the records of the weights and conf/experiment."""
 BOGUS = "no-such-option"
 HEAD = """# Open choices
 
@@ -133,6 +135,7 @@ def _write() -> int:
         return FAILED
     FILE.with_suffix(".md").write_text(markdown(choices, sources(FILE)), encoding="utf-8")
     print(f"wrote {FILE.with_suffix('.md')}: {len(choices)} choices")
+    print(f"wrote {write_page()}")
     return DONE
 
 
