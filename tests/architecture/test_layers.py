@@ -9,7 +9,7 @@ from helpers.paths import ROOT
 
 LAYERS = (  # from the bottom; what stands in one line does not import each other
     {"errors", "files"},
-    {"device", "ranges"},
+    {"device", "ranges", "fact"},
     {"datasets", "network", "config"},
     {"models", "explainers"},
     {"metrics"},
