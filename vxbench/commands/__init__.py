@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from vxbench import __version__
-from vxbench.commands.common import NOT_UNDERSTOOD, STATUSES, refuse
+from vxbench.commands.common import NOT_UNDERSTOOD, STATUSES, refuse, run_command
 from vxbench.errors import did_you_mean
 
 COMMANDS = {
@@ -39,8 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit status of the command that the first word names; without one, prints the list of commands."""
     name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help", "--version"):
-        print(f"vxbench {__version__}" if name == "--version" else _page())
-        return 0
+        return run_command(lambda: print(f"vxbench {__version__}" if name == "--version" else _page()))
     if name not in NAMES:
         return refuse(f"vxbench has no command {name}{did_you_mean(name, NAMES)}", NOT_UNDERSTOOD)
     return import_module(f"vxbench.commands.{name.replace('-', '_')}").main(words)

@@ -16,6 +16,7 @@ exit status:
   {FAILED}  understood, but something failed or is missing
   {NOT_UNDERSTOOD}  the command line was not understood"""
 KEPT = "what was computed is kept, run again for the rest"
+_by_us = False  # whether HYDRA_FULL_ERROR is set because Hydra runs, and not by the user
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,20 +116,22 @@ def run_hydra(task: Callable, config: str, words: Sequence[str]) -> None:
 @contextmanager
 def _command_line(words: Sequence[str]) -> Iterator[None]:
     """Gives Hydra the words, and has it raise errors, where it would print several lines."""
-    before, asked = sys.argv, show_traceback()
+    global _by_us
+    before, _by_us = sys.argv, not show_traceback()
     sys.argv = [sys.argv[0], *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     finally:
         sys.argv = before
-        if not asked:
+        if _by_us:
             del os.environ["HYDRA_FULL_ERROR"]
+        _by_us = False
 
 
 def show_traceback() -> bool:
     """Whether the user asked, by HYDRA_FULL_ERROR, for the traceback of an error instead of its line."""
-    return "HYDRA_FULL_ERROR" in os.environ
+    return "HYDRA_FULL_ERROR" in os.environ and not _by_us
 
 
 @contextmanager

@@ -30,9 +30,9 @@ def _page() -> Parser:
 
 def _explain(words: list[str]) -> None:
     config, choices = composed(words)
-    from vxbench.own_video.explain import run
+    from vxbench.own_video.explain import read_request, run
 
-    run(config, choices)
+    run(*read_request(config, choices))
 
 
 def composed(words: list[str]) -> tuple[DictConfig, dict[str, str]]:

@@ -60,11 +60,12 @@ def need(profile: str, overrides: dict[str, list[str]]) -> None:
     Raises:
         UserError: one line with all of them, each with where it is got and where it goes.
     """
-    from vxbench.runner.multirun import missing_files
+    from vxbench.runner.assemble import Assembled
+    from vxbench.runner.multirun import cells, missing_files
 
-    missing = [line for key, words in overrides.items() for line in missing_files(key, profile, words)]
-    if missing:
-        lines = "; ".join(dict.fromkeys(missing))
+    configs = (cells(f"+table={key}", [f"profile={profile}", *words]) for key, words in overrides.items())
+    if missing := missing_files([Assembled(config) for of_table in configs for config in of_table]):
+        lines = "; ".join(missing)
         raise UserError(f"{', '.join(overrides)} with profile={profile} needs what this machine lacks: {lines}")
 
 

@@ -12,16 +12,22 @@ EXAMPLES = (
     "model=r2plus1d dataset=ucf101 recipe.epochs=40 resume=true",
     "profile=paper recipe=step init=kinetics400 device=cuda in_memory=false workers=8",
 )
+STOPPED = "resume=true goes on"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs `vxbench train`; its exit status."""
     page = hydra_parser("train", ABOUT, EXAMPLES, "train")
-    return run_command(lambda: run_hydra(job, "train", hydra_words(page, argv)), "resume=true goes on")
+    return run_command(lambda: run_hydra(job, "train", hydra_words(page, argv)), STOPPED)
 
 
 def job(config: DictConfig) -> None:
-    """Hydra's task: one training."""
+    """Hydra's task: one training. Its mistakes are said here, before Hydra adds lines of its own to them."""
+    if status := run_command(lambda: _train(config), STOPPED):
+        raise SystemExit(status)
+
+
+def _train(config: DictConfig) -> None:
     from vxbench.training.train import train
 
     train(config)
