@@ -113,7 +113,7 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("ties", [False, True])
 def test_curves_and_areas_agree_with_a_plain_loop_in_float64(shape, options, ties):
-    """In float64 to rounding; in float32 the network's own rounding is what is left."""
+    """They agree in float64 to rounding; in float32 the network's own rounding is left."""
     for seed in range(2):
         saliency = tied(2, shape, seed) if ties else distinct(2, shape, seed)
         model, batch = problem(2, shape, seed, torch.float64)

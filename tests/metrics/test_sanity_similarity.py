@@ -39,7 +39,7 @@ def test_spearman_does_not_rank_rounding_errors():
 
 
 def test_spearman_of_many_voxels():
-    """As many as a clip has, where sums of squared ranks are large."""
+    """There are as many ranks as a clip has voxels, so their squares sum to large numbers."""
     a, b = torch.randn(2, 1, 16 * 112 * 112, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round(
         decimals=2
     )

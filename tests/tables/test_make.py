@@ -54,7 +54,7 @@ PLACES = {("ucf101", "aosa"): "deletion", ("ucf101_24", "spt"): "s_pt"}  # of AO
 
 
 def outcomes_of_aosa_7(results, explainers, shards):
-    """As its jobs leave them: data set, metric, explainer, shard; of the four pairs two are cells."""
+    """What its jobs leave, by data set, metric, explainer and shard; of the four pairs two are cells."""
     for dataset in ("ucf101", "ucf101_24"):
         for metric in ("aosa", "spt"):
             for explainer in explainers:

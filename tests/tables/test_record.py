@@ -101,7 +101,7 @@ def test_the_index_lists_every_table_with_its_profile_and_failures(results):
 
 
 def test_the_index_is_written_from_records_alone(results, monkeypatch):
-    """Of tables of thousands of clips: no cell is read, no bootstrap drawn again."""
+    """Tables may have thousands of clips: no cell is read, no bootstrap drawn again."""
     record = replace(record_of(results, stored(results, "osa", 0.5)), taus=["0.71 [0.43, 0.90]", "–"])
     write_record(record)
     monkeypatch.setattr(TableRun, "cells", lambda record: pytest.fail("the cells are read"))

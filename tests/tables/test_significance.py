@@ -22,7 +22,7 @@ def test_p_counts_both_sides_and_is_never_zero():
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=8))
 def test_p_of_few_clips_is_the_share_of_all_exchanges(contributions):
-    """Of whole numbers, so that sums are exact; a clip without a difference changes nothing."""
+    """Whole numbers, so that sums are exact; a clip without a difference changes nothing."""
     sums = [abs(sum(signed)) for signed in itertools.product(*((c, -c) for c in contributions))]
     expected = sum(value >= abs(sum(contributions)) for value in sums) / len(sums)
     found = sign_exchange(np.array(contributions, dtype=float)[:, None], np.zeros(1))

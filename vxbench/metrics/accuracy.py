@@ -1,4 +1,4 @@
-"""Whether the network is right on the clips as they are: what STEP's table 1 reports. The map is not looked at."""
+"""Scores whether the network is right on the clips as they are, as STEP's table 1 does. The map plays no part."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
+"""Defines the contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

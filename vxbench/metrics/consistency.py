@@ -1,4 +1,4 @@
-"""How well a map's high values agree with the annotated boxes, over the whole clip."""
+"""Scores how well a map's high values agree with the annotated boxes, over the whole clip."""
 
 from typing import ClassVar
 

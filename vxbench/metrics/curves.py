@@ -1,4 +1,4 @@
-"""How the explained class fares while voxels leave or enter the clip in the order of the map."""
+"""Follows the explained class's probability while voxels leave or enter the clip in the order of the map."""
 
 from dataclasses import dataclass
 from typing import ClassVar

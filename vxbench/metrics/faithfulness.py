@@ -1,4 +1,4 @@
-"""What remains of the prediction when the network sees only what a map keeps."""
+"""Measures what remains of the prediction when the network sees only what a map keeps."""
 
 from functools import partial
 from typing import ClassVar

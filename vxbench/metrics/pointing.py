@@ -1,4 +1,4 @@
-"""Pointing games: does the maximum of the map fall on what is annotated, in space or in time?"""
+"""Plays pointing games: does the maximum of the map fall on what is annotated, in space or in time?"""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""How little of a clip is enough to keep the network's score."""
+"""Finds how little of a clip is enough to keep the network's score."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How long an explanation takes."""
+"""Measures how long an explanation takes."""
 
 import time
 from copy import copy

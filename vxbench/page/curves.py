@@ -1,4 +1,4 @@
-"""Mean deletion and insertion curves as paths, one chart a metric, one line a method."""
+"""Draws mean curves as paths, one chart a metric, one line a method."""
 
 from dataclasses import dataclass
 

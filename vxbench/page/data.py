@@ -1,4 +1,4 @@
-"""What the report is made of, as its caller gives it."""
+"""Holds what the report is made of, as its caller gives it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A table as rows of cells with their texts, for the template: the words and numbers are those of render/text.py."""
+"""Lays a table out as rows of texts for the template; words and numbers are those of render/text.py."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the page's script is given: values clip by clip, each cell once, and who stands where in which table."""
+"""Gathers what the page's script is given: values clip by clip, each cell once, and the methods of each table."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -187,7 +187,7 @@ def make_table(key: str, cells: list[CellResult], profile: RunInfo, spec: TableS
 
 
 def slot(paper: Layout, cell: CellResult) -> Slot | None:
-    """Where a cell stands in the table, or None where it has no place.
+    """The place of a cell in the table, None where it has none.
 
     Where the rows are models nothing is asked of the map, so any one explainer's cell will do.
     """

@@ -1,4 +1,4 @@
-"""Rows of one column compared clip by clip: differences, ratios, the rank correlation.
+"""Compares rows of one column clip by clip: differences, ratios, the rank correlation.
 
 A sample is a row's clips in a column: a DataFrame with the clips as its index and the columns value, weight and group,
 no value NaN. Two rows are compared on the clips they have in common. Intervals are those of a paired bootstrap: the

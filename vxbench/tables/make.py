@@ -1,4 +1,4 @@
-"""A Table written to files, each whole or not at all."""
+"""Makes a table of a run's outcomes and writes its files and the index, each whole or not at all."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The orders a paper prints, and what the measured differences say of each."""
+"""Finds the orders a paper prints, and what the measured differences say of each."""
 
 from dataclasses import dataclass, field
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""What the report is given: the results of cells, and how the run that made them was set up."""
+"""Holds and checks what tables are made of: the results of cells, and how their run was set up."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

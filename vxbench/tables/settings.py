@@ -151,7 +151,7 @@ def incomplete(record: TableRun, cells: Iterable[CellResult]) -> list[str]:
 
 
 def _said(value: object) -> str:
-    """As in "r2plus1d 0.5, tsm 0.5"; what is inside another in brackets."""
+    """The text of a setting: "r2plus1d 0.5, tsm 0.5"; what is inside another in brackets."""
     if not isinstance(value, dict):
         return str(value)
     inner = (f"({_said(v)})" if isinstance(v, dict) else _said(v) for v in value.values())

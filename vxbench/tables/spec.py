@@ -34,7 +34,7 @@ class TableSpec:
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     def fact(self, key: str) -> Fact:
-        """As on record, else as its class declares it, for which torch is imported."""
+        """The fact on record, else the one its class declares, for which torch is imported."""
         if key in self.facts:
             return self.facts[key]
         from vxbench.metrics.facts import fact

@@ -1,4 +1,4 @@
-"""Means over clips with bootstrap intervals, and rank correlation."""
+"""Computes means over clips with bootstrap intervals, p values and rank correlation."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A measured table as data: rows and columns as printed, each number beside the paper's.
+"""Holds a measured table as data: rows and columns as printed, each number beside the paper's.
 
 build.py makes it from cells; render/ writes it down and computes nothing.
 """

@@ -1,4 +1,4 @@
-"""Does a map depend on what the network has learned? See check.py."""
+"""Tests whether a map depends on what the network has learned; see check.py."""
 
 from vxbench.metrics.sanity.check import SanityCheck
 

@@ -1,4 +1,4 @@
-"""Forgetting what a network has learned, layer by layer."""
+"""Re-initialises a network's layers, one stage after the other."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The cascading randomisation test of explanations (Adebayo et al. 2018), as in AOSA's Figure 8."""
+"""Runs the cascading randomisation test of explanations (Adebayo et al. 2018), as in AOSA's Figure 8."""
 
 import copy
 import weakref

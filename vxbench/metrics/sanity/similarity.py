@@ -1,4 +1,4 @@
-"""How alike two maps are: rank correlation and structural similarity, in float64."""
+"""Measures how alike two maps are: rank correlation and structural similarity, in float64."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 
 
 def precise(maps: Tensor) -> Tensor:
-    """In float64; on the CPU where the device has none."""
+    """The maps in float64; on the CPU where the device has none."""
     return (maps.cpu() if maps.device.type == "mps" else maps).double()
 
 

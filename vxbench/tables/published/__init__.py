@@ -1,4 +1,4 @@
-"""The papers' own tables: every printed number and the layout it was printed in.
+"""Reads the papers' own tables: every printed number and the layout it was printed in.
 
 `published.csv` holds one line per printed number, exactly as printed; `tables.yaml` the rows, columns and
 blanks of each table in printed order; `doubts.yaml` which numbers are in doubt, and which of them a measurement is

@@ -1,1 +1,1 @@
-"""A Table written down: markdown, csv, LaTeX, terminal. Each module has `render(table) -> str` or prints."""
+"""Writes a Table as markdown, csv and LaTeX, and prints it. Each module has `render(table) -> str` or prints."""

@@ -1,4 +1,4 @@
-"""LaTeX: a table environment with one booktabs tabular a block. Needs booktabs and graphicx."""
+"""Writes a table as LaTeX: an environment with one tabular a block. It needs booktabs and graphicx."""
 
 import re
 from itertools import groupby

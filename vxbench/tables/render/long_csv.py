@@ -1,4 +1,4 @@
-"""csv in long form: one line per row and column of the table, numbers at full precision."""
+"""Writes a table as csv in long form: one line per row and column, numbers at full precision."""
 
 import csv
 import io

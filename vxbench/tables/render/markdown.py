@@ -1,4 +1,4 @@
-"""Markdown for GitHub, its columns aligned so that it reads well raw too."""
+"""Writes a table as markdown for GitHub, its columns aligned so that it reads well raw too."""
 
 import re
 

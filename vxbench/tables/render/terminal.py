@@ -1,4 +1,4 @@
-"""The table on the terminal, through rich: as many columns side by side as fit, the rest below."""
+"""Prints a table on the terminal, through rich: as many columns side by side as fit, the rest below."""
 
 from itertools import chain
 

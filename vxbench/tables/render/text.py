@@ -1,4 +1,4 @@
-"""Shares among the renderers how numbers become text and how wide tables are cut into blocks."""
+"""Turns numbers into text and cuts wide tables into blocks, for all renderers."""
 
 from itertools import groupby
 
