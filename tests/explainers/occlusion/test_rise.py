@@ -1,5 +1,12 @@
+"""RISE: its masks against another enlarger, and what each of its open choices changes."""
+
+from itertools import pairwise
+
 import pytest
 import torch
+import yaml
+from helpers.occlusion_toys import Constant
+from helpers.paths import CONF
 from helpers.toys import GapFC, clips, seeded
 from scipy import ndimage
 
@@ -73,3 +80,56 @@ def test_masks_follow_the_clip_s_generator_alone():
     assert torch.equal(seeds(1, 2)[0], seeds(1, 7)[0])
     assert torch.equal(seeds(1, 2)[1], seeds(2, 7)[0])
     assert not torch.equal(seeds(1, 2)[0], seeds(1, 2)[1])
+
+
+def rise_masks(shape, **options):
+    """(N, T, H, W)."""
+    context = Context([torch.Generator().manual_seed(0)])
+    return RISE(**options).masks(torch.zeros(1, 3, *shape), context).visible(torch.float64)[:, 0]
+
+
+@pytest.mark.choice("rise.n")
+def test_rise_s_n_is_how_many_masks_there_are_and_only_settles_the_map():
+    """Four times the masks halve the error; 0.35 to 0.7 allows for its own spread."""
+    clip, net, error = clips(8, 3, 2, 9, 10, dtype=torch.float64), Constant(0.3), {}
+    for n in (50, 200):
+        generators = [torch.Generator().manual_seed(b) for b in range(8)]
+        saliency = RISE(masks=n, grid=(1, 3, 3))(net, clip, torch.zeros(8, dtype=torch.long), generators=generators)
+        error[n] = (saliency - 0.3).square().mean().sqrt()
+        assert len(rise_masks((2, 9, 10), masks=n)) == n
+    assert len(RISE().masks(torch.zeros(1, 3, 1, 2, 2), Context([torch.Generator().manual_seed(0)]))) == 4000
+    assert 0.35 < error[200] / error[50] < 0.7
+
+
+@pytest.mark.choice("rise.p")
+def test_rise_s_p_is_how_much_is_visible():
+    """The same cells as far as they go: those visible at a smaller p are visible at a larger."""
+    masks = [rise_masks((3, 12, 10), masks=300, p=p) for p in (0.2, 0.5, 0.8, 1.0)]
+    for mask, p in zip(masks, (0.2, 0.5, 0.8, 1.0), strict=True):
+        assert mask.mean() == pytest.approx(p, abs=0.02)
+    for fewer, more in pairwise(masks):
+        assert (fewer <= more + 1e-12).all()
+    assert (masks[-1] == 1).all()
+
+
+@pytest.mark.choice("rise.grid")
+def test_rise_s_grid_is_how_finely_masks_vary_along_each_axis():
+    """One cell: constant along the axis. Three: straight lines that bend at three places and where they mirror."""
+    assert ((rise_masks((6, 12, 15), masks=20, grid=(1, 1, 1)) % 1) == 0).all()
+    for axis in range(3):
+        grid = [1, 1, 1]
+        grid[axis] = 3
+        masks = rise_masks((25, 20, 30), masks=20, grid=tuple(grid))
+        for other in range(3):
+            steps = masks.diff(dim=other + 1)
+            enlarged = 4 * -(-masks.shape[other + 1] // 3)  # voxels of 3 cells: one cell more than the clip's
+            assert steps.abs().max() == pytest.approx(3 / enlarged if other == axis else 0)
+        bends = masks.diff(n=2, dim=axis + 1).abs() > 1e-9
+        assert 2 < bends.sum(axis + 1).max() <= 2 * 5  # a bend between two voxels shows at both
+        assert bends.any(0).sum(axis).max() > 2 * 5  # and is elsewhere in every mask
+
+
+@pytest.mark.choice("rise.grid")
+def test_rise_s_default_grid_is_4_7_7():
+    assert torch.equal(rise_masks((8, 14, 14), masks=5), rise_masks((8, 14, 14), masks=5, grid=(4, 7, 7)))
+    assert yaml.safe_load((CONF / "explainer" / "rise.yaml").read_text())["grid"] == [4, 7, 7]
