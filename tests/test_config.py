@@ -1,6 +1,7 @@
 """Composition of every config, and the one line that each mistake gets."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 from helpers.configs import composed
@@ -81,6 +82,14 @@ def test_every_file_in_conf_is_an_option_or_part_of_one():
     parts = {part for path in files for part in named_in_defaults(path)}
     assert sizes <= files
     assert files <= primary | chosen | sizes | parts
+
+
+@pytest.mark.parametrize("key", options("figure"))
+def test_every_figure_has_a_caption_and_a_module_that_draws_it(key):
+    figure = OmegaConf.load(conf_dir() / "figure" / f"{key}.yaml").figure
+    assert figure.key == key
+    assert re.fullmatch(r"(F-EP|STEP|AOSA) Fig\. \d: [^\n]+\.", figure.caption)
+    assert find_spec(f"vxbench.figures.{figure.get('draw', key)}")
 
 
 def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():

@@ -170,11 +170,6 @@ def test_a_figure_of_another_profile_than_the_tables_says_so(results, record):
         make_report(results)
 
 
-def test_a_caption_is_the_first_line_of_the_module_that_draws():
-    assert caption("fep_2").startswith("F-EP Fig. 2: ")
-    assert caption("no_such_figure") == "no_such_figure"
-
-
 def test_a_results_folder_without_tables_is_one_line(results):
     with pytest.raises(UserError, match=r"results: no table was made here; make one, such as make reproduce-table1"):
         make_report(results)

@@ -1,4 +1,4 @@
-"""Maps of several methods on a clip of each data set, one network beside the other."""
+"""Draws maps of several methods on a clip of each data set, one network beside the other."""
 
 from collections.abc import Sequence
 from pathlib import Path

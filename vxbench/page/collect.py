@@ -1,14 +1,14 @@
 """`python scripts/report.py`: results/report/index.html, from what the runs left. Computes nothing anew."""
 
-import ast
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
-from vxbench.config import options
+from omegaconf import OmegaConf
+
+from vxbench.config import conf_dir, options
 from vxbench.errors import UserError
 from vxbench.figures.drawing.maps import FigureClip
 from vxbench.figures.drawing.save import facts_of
@@ -137,7 +137,5 @@ def origin(facts: dict[str, str], profiles: set[str]) -> str:
 
 
 def caption(key: str) -> str:
-    """What a figure shows; its key where nothing says it. The module is read, not imported."""
-    found = find_spec(f"vxbench.figures.{key}")
-    said = ast.get_docstring(ast.parse(Path(found.origin).read_text())) if found and found.origin else ""
-    return said.splitlines()[0] if said else key
+    """The caption that conf/figure/<key>.yaml gives to a figure; its key where there is none."""
+    return OmegaConf.load(conf_dir() / "figure" / f"{key}.yaml").figure.get("caption", key)
