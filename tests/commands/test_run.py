@@ -29,13 +29,13 @@ def test_a_cell_is_computed_once(runner):
 
 
 def test_more_clips_of_the_same_cell_compute_only_what_is_missing(runner):
-    assert runner("-m", *CHEAP, "shard.index=0", "shard.count=2").returncode == 0
-    done = runner(*CHEAP)
+    assert runner.here("-m", *CHEAP, "shard.index=0", "shard.count=2").returncode == 0
+    done = runner.here(*CHEAP)
     assert "4 of 8 clips computed" in done.stdout
 
 
 def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
-    done = runner("-m", "explainer=fep", "explainer.r_l=0.9,0.1", "explainer.iterations=1", "dataset.per_class=1")
+    done = runner.here("-m", "explainer=fep", "explainer.r_l=0.9,0.1", "explainer.iterations=1", "dataset.per_class=1")
     assert done.returncode == 1
     assert "8 of 8 clips computed" in done.stdout
     assert "2 cells, 8 clips computed, 0 clips failed, 1 cell failed" in done.stdout
@@ -66,7 +66,7 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
     ],
 )
 def test_a_mistake_gets_one_line_and_no_traceback(runner, overrides, status, words):
-    done = runner(*overrides)
+    done = runner.here(*overrides)
     said = (done.stdout + done.stderr).strip()
     assert done.returncode == status
     assert words in said
@@ -74,20 +74,20 @@ def test_a_mistake_gets_one_line_and_no_traceback(runner, overrides, status, wor
 
 
 def test_a_model_of_other_classes_than_the_data_sets_is_refused(runner):
-    done = runner(*CHEAP, "model.checkpoint=null", "model.num_classes=10")
+    done = runner.here(*CHEAP, "model.checkpoint=null", "model.num_classes=10")
     assert done.returncode == 1
     assert "model.num_classes = 10, but dataset.labels = ucf101_24 has 8 classes" in done.stdout
 
 
 def test_a_pair_without_weights_is_one_line_that_says_what_to_give(runner):
-    done = runner("explainer=gradients", "model=tsm", "dataset=ucf101")
+    done = runner.here("explainer=gradients", "model=tsm", "dataset=ucf101")
     assert done.returncode == 1
     assert "tsm has no weights for the classes of ucf101 (known: ucf101_24)" in done.stdout
 
 
 def test_a_failed_variant_of_a_model_keeps_its_place_and_its_reason_in_the_table(runner):
     table = ("-m", "+table=aosa_1", "profile=smoke", "model=r2plus1d_50", "explainer=random")
-    done = runner(*table, "model.checkpoint=nowhere.pth")
+    done = runner.here(*table, "model.checkpoint=nowhere.pth")
     assert done.returncode == 1
     assert "1 cell, 0 clips computed, 0 clips failed, 1 cell failed" in done.stdout
     said = (runner.results / "tables" / "aosa_1.md").read_text()
@@ -99,7 +99,7 @@ def test_a_command_without_a_place_in_its_table_is_one_line_and_leaves_the_table
     kept = runner.results / "tables" / "aosa_6.md"
     kept.parent.mkdir(parents=True)
     kept.write_text("what an earlier run made")
-    done = runner("-m", "+table=aosa_6", "model=r3d", "dataset=kinetics400", "explainer=random")
+    done = runner.here("-m", "+table=aosa_6", "model=r3d", "dataset=kinetics400", "explainer=random")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "error: aosa_6: no combination of the command belongs to the table (table.only says which do); nothing is made"
@@ -111,7 +111,7 @@ def test_a_command_without_a_place_in_its_table_is_one_line_and_leaves_the_table
 def test_an_explainer_without_meaning_for_a_model_is_a_result(runner):
     """Random on a table prints numbers; Grad-CAM on a layer that has no maps prints a dash and why."""
     cell = ("explainer=gradcam", "explainer.layer=recognizer.cls_head.fc_cls", "dataset.per_class=1")
-    first, second = runner(*cell), runner(*cell)
+    first, second = runner.here(*cell), runner.here(*cell)
     assert first.returncode == second.returncode == 0
     assert "not applicable" in first.stdout
     assert first.stdout == second.stdout

@@ -1,9 +1,12 @@
-"""scripts/run.py as a user starts it."""
+"""scripts/run.py as a user starts it, and the same without a start of Python."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from helpers.paths import ROOT
 
@@ -30,6 +33,20 @@ class Runner:
         process = self.start(*overrides)
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def here(self, *overrides: str) -> subprocess.CompletedProcess:
+        """The same in the test's own process, where what counts is what is said and not how Python starts."""
+        from vxbench.commands.run import main
+
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = main(list(overrides))
+        return subprocess.CompletedProcess(overrides, status, out.getvalue(), err.getvalue())
 
     @property
     def results(self) -> Path:

@@ -60,7 +60,7 @@ def chosen(data: Path) -> list[str]:
 
 def test_damaged_clips_leave_rows_and_lines_and_are_tried_again(damaged, mini_data):
     runner, kinds, data = damaged
-    done = runner(*TABLE)
+    done = runner.here(*TABLE)
     assert done.returncode == 0, done.stderr
     text = (runner.results / "tables" / "fep_1.md").read_text()
     for cell in (runner.results / "cells").iterdir():
@@ -80,6 +80,6 @@ def test_damaged_clips_leave_rows_and_lines_and_are_tried_again(damaged, mini_da
 
     for clip in kinds:  # mended: only these are computed
         shutil.copy(mini_data / "ucf101" / "videos" / f"{clip}.avi", data / "ucf101" / "videos" / f"{clip}.avi")
-    again = runner(*TABLE)
+    again = runner.here(*TABLE)
     assert "4 of 8 clips computed" in again.stdout
     assert "0 clips failed" in again.stdout

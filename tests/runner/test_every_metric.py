@@ -39,9 +39,9 @@ def cells(runner) -> list[pd.DataFrame]:
 
 def test_every_metric_runs_and_gives_its_keys(runner):
     names = options("metric")
-    done = runner("-m", f"metric={','.join(set(names) - {'preservation'})}", "explainer=gradients", *QUICK[:2])
+    done = runner.here("-m", f"metric={','.join(set(names) - {'preservation'})}", "explainer=gradients", *QUICK[:2])
     assert done.returncode == 0, done.stdout + done.stderr
-    done = runner("metric=preservation", "explainer=gradients", *QUICK)
+    done = runner.here("metric=preservation", "explainer=gradients", *QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
     found = cells(runner)
     assert sorted(map(sorted, KEYS.values())) == sorted(sorted(set(rows.metric)) for rows in found)
@@ -53,7 +53,7 @@ def test_every_metric_runs_and_gives_its_keys(runner):
 
 
 def test_a_curve_is_kept_beside_its_area(runner):
-    assert runner("metric=deletion_insertion", "explainer=gradients", *QUICK[:2]).returncode == 0
+    assert runner.here("metric=deletion_insertion", "explainer=gradients", *QUICK[:2]).returncode == 0
     [rows] = cells(runner)
     for row in rows[rows.metric != "overall"].itertuples():
         assert len(row.curve) == 29

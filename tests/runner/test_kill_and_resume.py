@@ -73,7 +73,7 @@ def test_shards_make_the_whole(make_runner):
     """Clip for clip, to 1e-3: the batches differ, and with them the last bits of a convolution."""
     cell = ("explainer=gradients", "dataset.per_class=2")
     one, sharded = make_runner("one"), make_runner("sharded")
-    assert one(*cell).returncode == 0
-    done = sharded("-m", *cell, "shard.index=range(0,3)", "shard.count=3")
+    assert one.here(*cell).returncode == 0
+    done = sharded.here("-m", *cell, "shard.index=range(0,3)", "shard.count=3")
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(sharded.rows(), one.rows(), rtol=1e-3, atol=1e-3)
