@@ -32,7 +32,7 @@ def partner(group, name):
     if group == "dataset":
         return [f"model={next(model for model in options('model') if name in weights('mini', model))}"]
     if group == "table":  # a table alone has the default model, which need not be one of its own
-        choices = cells(f"+table={name}", [])[0].hydra.runtime.choices
+        choices = cells(f"+table={name}", ["explainer=random"])[0].hydra.runtime.choices
         return [f"model={choices.model}", f"dataset={choices.dataset}"]
     return []
 
@@ -90,6 +90,13 @@ def test_every_figure_has_a_caption_and_a_module_that_draws_it(key):
     assert figure.key == key
     assert re.fullmatch(r"(F-EP|STEP|AOSA) Fig\. \d: [^\n]+\.", figure.caption)
     assert find_spec(f"vxbench.figures.{figure.get('draw', key)}")
+
+
+def test_no_comment_of_a_key_in_conf_runs_on_into_the_next():
+    keys = re.compile(r"^ *[\w {-]+: .*? # (.*)$", re.MULTILINE)
+    found = {(path.name, words) for path in conf_dir().rglob("*.yaml") for words in keys.findall(path.read_text())}
+    assert ("run.yaml", "cpu | cuda | cuda:1 ...") in found
+    assert [pair for pair in found if pair[1].endswith((",", ";", ":"))] == []
 
 
 def test_a_table_sets_what_its_paper_fixes_and_an_override_wins():
