@@ -15,6 +15,7 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vxbench.errors import NotUnderstood, OutOfRange, UserError, did_you_mean, first_line
@@ -95,13 +96,19 @@ def config_loader() -> Iterator[ConfigLoader]:
         yield loader
 
 
-def compose(overrides: list[str], name: str = "run", with_hydra: bool = False) -> DictConfig:
-    """conf/<name>.yaml with these overrides. with_hydra: whether Hydra's own node stays in it.
+def compose(overrides: list[str], name: str = "run", with_hydra: bool = False, multirun: bool = False) -> DictConfig:
+    """conf/<name>.yaml with these overrides.
+
+    with_hydra: whether Hydra's own node stays in it. multirun: overrides that sweep are kept in Hydra's node and set
+    nothing, as in the config that a multirun ends with.
 
     Raises:
         HydraException, OmegaConfBaseException: an override that fits nothing.
     """
     with config_loader():
+        if multirun:
+            how = {"run_mode": RunMode.MULTIRUN, "from_shell": False, "with_log_configuration": False}
+            return GlobalHydra.instance().hydra.compose_config(name, overrides, **how)
         return hydra.compose(name, overrides, return_hydra_config=with_hydra)
 
 

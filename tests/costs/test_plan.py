@@ -461,7 +461,7 @@ def test_to_begin_a_cell_takes_until_its_first_batch_is_there(toy, monkeypatch):
 
 def test_a_real_network_is_timed(empty):
     """At its paper's size, TSM would take minutes; mini's takes milliseconds. Its weights are not asked for."""
-    config = compose(["model=tsm", "model.checkpoint=/no/such/file", "runner.chunk=2"])
-    found = pace.measure(config)
+    config = composed("model=tsm", "model.checkpoint=/no/such/file", "runner.chunk=2")
+    found = pace.measure(Assembled(config))
     assert min(found.forward, found.both) > 0
     assert config.model.checkpoint == "/no/such/file"

@@ -18,6 +18,8 @@ from vxbench.metrics.sanity.similarity import spearman, ssim
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import explain_clip, open_clip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config_of(monkeypatch, mini_data, tmp_path):
@@ -138,10 +140,11 @@ def test_figure_8_shows_the_maps_that_the_curves_are_of(config_of, capsys, monke
     made(aosa_8.make(config), "aosa_8")
     assert "curves: mean over 9 to 10 clips with its 95 % bootstrap interval" in drawn[0][4].splitlines()
     mine, one = variant(config, "explainer=aosa_approx_cond"), open_clip(Assembled(config))
-    rows, check = aosa_8.cell_rows(mine), build(mine, "metric.sanity")
+    cell = Assembled(mine)
+    rows, check = aosa_8.cell_rows(cell), cell.metrics["sanity"]
     assert "all computed before" in capsys.readouterr().out.splitlines()[-1]
     own = rows[rows["clip"] == one.id].set_index("metric").value
-    maps = {stage: torch.as_tensor(found)[None].double() for stage, found in aosa_8.stage_maps(mine, one, check)}
+    maps = {stage: torch.as_tensor(found)[None].double() for stage, found in aosa_8.stage_maps(cell, one, check)}
     given = torch.as_tensor(explain_clip(one, Assembled(mine).explainer))[None].double()
     for stage in ("original", "fc", "layer4", "layer3", "layer2", "layer1"):
         # float32 rounding: a cell explains its clips together, the figure this one alone.

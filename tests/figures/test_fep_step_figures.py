@@ -22,6 +22,8 @@ from vxbench.runner.store import Store, failure, frame
 from vxbench.tables.record import new_record, write_record
 from vxbench.tables.results import RunInfo
 
+pytestmark = pytest.mark.slow
+
 MINE = ("fep_2", "fep_3", "fep_4", "fep_6", "step_2", "step_3")
 
 

@@ -12,6 +12,7 @@ from vxbench.config import build, compose
 from vxbench.datasets.mini.generate import Plan, generate, is_complete
 from vxbench.models.checkpoints import PACKAGED, WEIGHTS, digest, locate
 from vxbench.training.outcome import accuracy
+from vxbench.training.settings import Training
 from vxbench.training.train import evaluation_clips, leave_out_missing
 
 pytestmark = pytest.mark.slow
@@ -66,7 +67,8 @@ def measured(cfg, record) -> dict:
     """{control or test: (clips, {top1, top5})}"""
     classifier, dataset = build(cfg, "model"), build(cfg, "dataset")
     leave_out_missing(dataset)
-    clips = {what: evaluation_clips(cfg, dataset, None if what == "test" else what) for what in record["accuracy"]}
+    how = Training.of(cfg)
+    clips = {what: evaluation_clips(how, dataset, None if what == "test" else what) for what in record["accuracy"]}
     return {what: (len(of), accuracy(classifier, of)) for what, of in clips.items()}
 
 

@@ -19,15 +19,8 @@ from vxbench.models.checkpoints import WEIGHTS, locate
 from vxbench.training import shipped
 from vxbench.training.augment import Augmentation
 from vxbench.training.fit import Fit
-from vxbench.training.train import (
-    check_settings,
-    classifier_for,
-    data_settings,
-    export_path,
-    keep_classes,
-    licence,
-    settings,
-)
+from vxbench.training.settings import Training, export_path
+from vxbench.training.train import classifier_for, data_settings, keep_classes
 
 MODELS, DATASETS, RECIPES = options("model"), options("dataset"), options("recipe")
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(WEIGHTS.glob("*.json"))}
@@ -64,7 +57,7 @@ def test_every_model_composes_with_every_data_set(profile, model, datasets, comp
         given = resolved(cfg.dataset)
         assert given["frames"] == cfg.model.input.frames
         assert given.get("per_class") is None  # training takes all there are
-        assert settings(cfg)["dataset.labels"] == given["labels"]
+        assert Training.of(cfg).decisive["dataset.labels"] == given["labels"]
         assert cfg.scale.name == profile
         entry = cfg.weights.get(cfg.dataset.labels, {})
         if entry.get("file", "").endswith(".safetensors"):
@@ -86,15 +79,15 @@ def test_a_pair_without_an_entry_asks_for_a_file_in_one_line(composed):
 
 
 def test_the_data_set_gives_the_number_of_classes(composed):
-    classifier = classifier_for(composed("model=tsm", "dataset=kinetics700"), classes=7)
+    classifier = classifier_for(Training.of(composed("model=tsm", "dataset=kinetics700")), classes=7)
     assert classifier.num_classes == 7
     assert classifier.checkpoint is None
 
 
 def test_a_body_is_taken_from_an_entry_of_the_weights(composed):
-    plain = classifier_for(composed("model=tsm"), classes=8).recognizer.state_dict()
+    plain = classifier_for(Training.of(composed("model=tsm")), classes=8).recognizer.state_dict()
     for init in ("ucf101_24", "pkg:mini_tsm.safetensors"):
-        begun = classifier_for(composed("model=tsm", f"init={init}"), classes=8).recognizer.state_dict()
+        begun = classifier_for(Training.of(composed("model=tsm", f"init={init}")), classes=8).recognizer.state_dict()
         same = {name for name in plain if plain[name].equal(begun[name]) and plain[name].ndim > 1}
         assert same == {"cls_head.fc_cls.weight"}
 
@@ -105,7 +98,7 @@ WIDER = ("model=vgg16lstm", "init=ucf101_24", "model.input.width=96")
 
 
 def test_a_layer_of_another_shape_is_drawn_anew(composed):
-    begun = classifier_for(composed(*WIDER, "init_without=[fc6,lstm]"), classes=8).recognizer.state_dict()
+    begun = classifier_for(Training.of(composed(*WIDER, "init_without=[fc6,lstm]")), classes=8).recognizer.state_dict()
     there = load_file(locate("pkg:mini_vgg16lstm_ucf101_24.safetensors"))
     differ = {name for name in begun if begun[name].shape != there[name].shape or not begun[name].equal(there[name])}
     assert {name.split(".")[0] for name in differ} == {"fc6", "lstm", "fc8"}
@@ -113,7 +106,7 @@ def test_a_layer_of_another_shape_is_drawn_anew(composed):
 
 def test_a_layer_of_another_shape_is_refused_if_it_is_not_named(composed):
     with pytest.raises(UserError, match=r"fc6\.weight"):
-        classifier_for(composed(*WIDER), classes=8)
+        classifier_for(Training.of(composed(*WIDER)), classes=8)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +118,7 @@ def test_a_layer_of_another_shape_is_refused_if_it_is_not_named(composed):
 )
 def test_layers_to_leave_out_that_make_no_sense_are_one_line(composed, layers, message):
     with pytest.raises(UserError, match=message) as error:
-        classifier_for(composed("model=vgg16lstm", "init=ucf101_24", f"init_without={layers}"), classes=8)
+        classifier_for(Training.of(composed("model=vgg16lstm", "init=ucf101_24", f"init_without={layers}")), classes=8)
     assert "\n" not in str(error.value)
 
 
@@ -225,13 +218,13 @@ def test_mini_clips_are_not_mirrored(composed):
 )
 def test_a_wrong_setting_is_refused_at_once(change, message, composed):
     with pytest.raises(UserError, match=message):
-        check_settings(composed(*change.split()))
+        Training.of(composed(*change.split()))
 
 
 def test_what_decides_no_weight_does_not_hinder_resuming(composed):
-    plain = settings(composed())
+    plain = Training.of(composed()).decisive
     free = ("paths.cache=elsewhere", "model.display=X", "resume=true", "unreadable=leave_out", "timeout_s=1")
-    assert settings(composed(*free)) == plain
+    assert Training.of(composed(*free)).decisive == plain
     for change in (
         "workers=3",
         "+model.overrides.cache=1",
@@ -242,7 +235,7 @@ def test_what_decides_no_weight_does_not_hinder_resuming(composed):
         "control=still",
         "train_classes=[Diving]",
     ):
-        assert settings(composed(change)) != plain, change
+        assert Training.of(composed(change)).decisive != plain, change
 
 
 class Listed:
@@ -269,7 +262,7 @@ def test_other_clips_classes_or_annotation_hinder_resuming():
 )
 def test_some_classes_alone_are_trained_on(names, kept, composed):
     dataset = Listed("abcd", ["lift", "pull", "push"], labels=[0, 1, 2, 1])
-    keep_classes(dataset, composed(f"train_classes={names}").train_classes)
+    keep_classes(dataset, Training.of(composed(f"train_classes={names}")).classes)
     assert [ref.id for ref in dataset.clips] == list(kept)
     assert dataset.classes == ["lift", "pull", "push"]  # so the labels mean the same
 
@@ -287,7 +280,7 @@ def test_some_classes_alone_are_trained_on(names, kept, composed):
 )
 def test_classes_to_train_on_that_make_no_sense_are_one_line(names, message, composed):
     with pytest.raises(UserError, match=message) as error:
-        keep_classes(Listed("ab", ["lift", "pull", "push"]), composed(f"train_classes={names}").train_classes)
+        keep_classes(Listed("ab", ["lift", "pull", "push"]), Training.of(composed(f"train_classes={names}")).classes)
     assert "\n" not in str(error.value)
 
 
@@ -302,4 +295,4 @@ def test_classes_to_train_on_that_make_no_sense_are_one_line(names, message, com
     ],
 )
 def test_the_licence_is_that_of_the_weights_to_start_from(overrides, expected, composed):
-    assert licence(composed("model=tsm", *overrides)) == expected
+    assert Training.of(composed("model=tsm", *overrides)).licence == expected

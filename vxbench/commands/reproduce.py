@@ -3,15 +3,19 @@
 import os
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.commands.common import KEPT, Parser, add_overrides, parser, run_command, understanding
-from vxbench.commands.run import run
-from vxbench.config import check_choices, conf_dir, options
+from vxbench.commands.run import conclude, run
+from vxbench.config import check_choices, compose, conf_dir, options
 from vxbench.errors import UserError
 from vxbench.ranges import whole
 from vxbench.tables.published import PAPERS, wanted_tables
+
+if TYPE_CHECKING:
+    from vxbench.runner.assemble import Assembled
 
 ABOUT = """\
 Makes tables of the papers beside their published numbers, in results/tables/, with pictures of the maps in
@@ -40,9 +44,20 @@ def _reproduce(given: Namespace) -> int:
         chosen = wanted_tables(given.table, given.paper)
         whole("--jobs", given.jobs or 1, 1)
     check_choices(given.overrides)
-    overrides = {key: [*bands(given.bands, key, given.profile), *given.overrides] for key in chosen}
-    need(given.profile, overrides)
-    return max(run_table(key, given, overrides[key]) for key in chosen)
+    words = {
+        key: [f"+table={key}", f"profile={given.profile}", *bands(given.bands, key, given.profile), *given.overrides]
+        for key in chosen
+    }
+    from vxbench.runner.assemble import Assembled
+    from vxbench.runner.multirun import cells
+
+    datasets = {}
+    assembled = {
+        key: [Assembled(config, datasets=datasets) for config in cells(first, rest)]
+        for key, (first, *rest) in words.items()
+    }
+    need(given.profile, assembled)
+    return max(run_table(key, given, words[key], assembled[key]) for key in chosen)
 
 
 def bands(path: str | None, key: str, profile: str) -> list[str]:
@@ -54,27 +69,32 @@ def bands(path: str | None, key: str, profile: str) -> list[str]:
     return overrides(Path(path), key, profile)
 
 
-def need(profile: str, overrides: dict[str, list[str]]) -> None:
-    """Refuses to begin while files are missing that any of the tables needs. overrides: by the tables' keys.
+def need(profile: str, tables: dict[str, list["Assembled"]]) -> None:
+    """Refuses to begin while files are missing that any cell of the tables needs. tables: by their keys.
 
     Raises:
         UserError: one line with all of them, each with where it is got and where it goes.
     """
-    from vxbench.runner.assemble import Assembled
-    from vxbench.runner.multirun import cells, missing_files
+    from vxbench.runner.multirun import missing_files
 
-    configs = (cells(f"+table={key}", [f"profile={profile}", *words]) for key, words in overrides.items())
-    if missing := missing_files([Assembled(config) for of_table in configs for config in of_table]):
+    if missing := missing_files([cell for of_table in tables.values() for cell in of_table]):
         lines = "; ".join(missing)
-        raise UserError(f"{', '.join(overrides)} with profile={profile} needs what this machine lacks: {lines}")
+        raise UserError(f"{', '.join(tables)} with profile={profile} needs what this machine lacks: {lines}")
 
 
-def run_table(key: str, given: Namespace, overrides: list[str]) -> int:
-    """Runs one table in this process, its cells in workers if there are several jobs; its exit status."""
-    words = [f"+table={key}", f"profile={given.profile}", *overrides]
+def run_table(key: str, given: Namespace, words: list[str], cells: list["Assembled"]) -> int:
+    """Makes one table; its exit status. Where all its cells are done no job is begun.
+
+    Else it is a multirun in this process, its cells in workers if there are several jobs.
+    """
+    from vxbench.runner.multirun import finished
+
+    if outcomes := finished(cells):
+        print("\n".join(outcome.line() for outcome in outcomes), flush=True)
+        return conclude(compose(words, multirun=True), outcomes)
     jobs = 1 if runs_alone(key) else given.jobs or default_jobs(given.profile)
-    if jobs > 1 and not any(override.startswith("hydra/launcher=") for override in overrides):
-        words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+    if jobs > 1 and not any(word.startswith("hydra/launcher=") for word in words):
+        words = [*words, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     return run(words)
 
 

@@ -111,33 +111,42 @@ class Summary(Callback):
         Summary.failed = any(o.status == "failed" for o in read_outcomes(folder.parent, folder.name))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        outcomes = read_cells(Path(config.hydra.sweep.dir), config.shard.count)
-        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-        Summary.failed = bool(failed)
-        for group, finish in {"table": finish_table, "sweep": finish_sweep}.items():
-            if key := _key(config, group):
-                self._finish(key, lambda finish=finish: finish(config, outcomes))
-        self._print(outcomes, failed)
+        Summary.failed = conclude(config, read_cells(Path(config.hydra.sweep.dir), config.shard.count)) != DONE
 
-    def _finish(self, key: str, finish: Callable[[], list[Path]]) -> None:
-        """Names the files made. An exception, which Hydra would turn into a warning, is said and fails the run."""
-        try:
-            print("\n".join(f"wrote {path}" for path in finish()))
-        except Exception as error:
-            Summary.failed = True
-            rest = ""
-            if not isinstance(error, UserError):
-                traceback.print_exc()
-                rest = "; the cells are kept, run again for the rest"
-            refuse(f"{key}: {error}{rest}")
 
-    def _print(self, outcomes: list[Outcome], failed: list[Outcome]) -> None:
-        clips = _many(sum(outcome.computed for outcome in outcomes), "clip")
-        lost = _many(sum(outcome.failed_clips for outcome in outcomes), "clip")
-        cells, broken = _many(len(outcomes), "cell"), _many(len(failed), "cell")
-        print(f"{cells}, {clips} computed, {lost} failed, {broken} failed")
-        for outcome in failed:
-            print(f"  {outcome.line()}")
+def conclude(config: DictConfig, outcomes: list[Outcome]) -> int:
+    """Makes what a multirun was for, and says how many cells failed, and why; the exit status."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    made = [
+        _finish(key, lambda finish=finish: finish(config, outcomes))
+        for group, finish in {"table": finish_table, "sweep": finish_sweep}.items()
+        if (key := _key(config, group))
+    ]
+    _print(outcomes, failed)
+    return FAILED if failed or not all(made) else DONE
+
+
+def _finish(key: str, finish: Callable[[], list[Path]]) -> bool:
+    """Names the files made. An exception, which Hydra would turn into a warning, is said; whether there was none."""
+    try:
+        print("\n".join(f"wrote {path}" for path in finish()))
+    except Exception as error:
+        rest = ""
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+            rest = "; the cells are kept, run again for the rest"
+        refuse(f"{key}: {error}{rest}")
+        return False
+    return True
+
+
+def _print(outcomes: list[Outcome], failed: list[Outcome]) -> None:
+    clips = _many(sum(outcome.computed for outcome in outcomes), "clip")
+    lost = _many(sum(outcome.failed_clips for outcome in outcomes), "clip")
+    cells, broken = _many(len(outcomes), "cell"), _many(len(failed), "cell")
+    print(f"{cells}, {clips} computed, {lost} failed, {broken} failed")
+    for outcome in failed:
+        print(f"  {outcome.line()}")
 
 
 def _key(config: DictConfig, group: str) -> str:

@@ -19,8 +19,8 @@ class ClipRef:
     """A clip in the index, of which nothing is decoded yet.
 
     id: unique and stable, "<Class>/<video name>". path: a video, or a folder of its frames; where neither is there, the
-    place a video was expected. label: index into the data set's `classes`, None where nobody knows it. span: the 0-based
-    frames start <= t < stop of the video that the clip is sampled from, None for all.
+    place a video was expected. label: index into the data set's `classes`, None where nobody knows it. span: the
+    0-based frames start <= t < stop of the video that the clip is sampled from, None for all.
     """
 
     id: str

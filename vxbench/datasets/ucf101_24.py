@@ -81,7 +81,7 @@ def load_annotation(path: Path) -> dict[str, dict]:
 
 @dataclass(frozen=True)
 class Tube:
-    """One actor's boxes (ef - sf, 4) in the 0-based frames sf <= t < ef, in the type they are stored in (often uint8)."""
+    """One actor's boxes (ef - sf, 4) in the 0-based frames sf <= t < ef, in the type they are stored in."""
 
     sf: int
     ef: int

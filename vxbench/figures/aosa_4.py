@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from vxbench.config import build
 from vxbench.errors import UserError
 from vxbench.explainers.occlusion import AOSA
 from vxbench.explainers.occlusion.holes import Holes
@@ -23,10 +22,11 @@ def make(config: DictConfig) -> list[Path]:
     Raises:
         UserError: an explainer other than AOSA, or an anchor that does not exist.
     """
-    explainer = build(config, "explainer")
+    cell, wanted = Assembled(config), config.figure
+    explainer = cell.explainer
     if not isinstance(explainer, AOSA):
         raise UserError("aosa_4 shows masks that follow the motion; use explainer=aosa")
-    wanted, one = config.figure, open_clip(Assembled(config), config.figure.clip)
+    one = open_clip(cell, wanted.clip)
     frames = eight_bit(one.tensor, explainer.mean, explainer.std, explainer.frames)[0].cpu().numpy()
     tracks, holes = explainer.tracks_of(frames), explainer.tubes_of(frames)
     anchor = farthest(tracks) if wanted.anchor is None else wanted.anchor

@@ -8,22 +8,17 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from vxbench.config import build
-from vxbench.datasets.base import Clip
-from vxbench.datasets.pool import DecodePool
 from vxbench.errors import NotApplicable, UserError
 from vxbench.figures.common import clip_of, display, facts, foot, iterations, made_of, span, stem, variant
 from vxbench.figures.drawing.cascade import cascade_figure
-from vxbench.figures.drawing.maps import block, side_by_side
-from vxbench.figures.drawing.tiles import Block
+from vxbench.figures.drawing.maps import FigureClip, block, side_by_side
 from vxbench.metrics import SanityCheck
 from vxbench.metrics.sanity.cascade import ORIGINAL
 from vxbench.metrics.sanity.check import MEASURES
-from vxbench.models import to_clip
 from vxbench.runner.assemble import Assembled
-from vxbench.runner.job import run_cell, spread
+from vxbench.runner.batch import present
+from vxbench.runner.job import Job, run_cell
 from vxbench.runner.one_clip import OneClip, explain_clip, open_clip
-from vxbench.runner.store import Store
 from vxbench.tables.statistics import estimate
 
 
@@ -33,11 +28,11 @@ def make(config: DictConfig) -> list[Path]:
     parts, curves = {}, []
     for name in wanted.explainers:
         mine, method = variant(config, f"explainer={name}"), display(config, name)
-        rows = cell_rows(mine)
-        check: SanityCheck = build(mine, "metric.sanity")
+        cell = Assembled(mine)
+        rows, check = cell_rows(cell), cell.metrics["sanity"]
         stages = [ORIGINAL, *check.stages]
         curves += [{"method": method} | point for point in points(rows, list(wanted.measures), stages)]
-        parts[method] = block_of(mine, one, check)
+        parts[method] = block(stages_of(cell, one, check), [(stage, stage) for stage in stages], wanted.columns)
     title = clip_of(one, {}).label_name
     counted = span([point["n"] for point in curves])
     small = foot(
@@ -51,18 +46,18 @@ def make(config: DictConfig) -> list[Path]:
     return cascade_figure(stem(config), maps, pd.DataFrame(curves), dict(wanted.measures), small, facts(config))
 
 
-def cell_rows(config: DictConfig) -> pd.DataFrame:
-    """The rows of the config's cell; computed, but for the clips that are done.
+def cell_rows(cell: Assembled) -> pd.DataFrame:
+    """The rows of a cell; computed, but for the clips that are done.
 
     Raises:
         NotApplicable: the method has no meaning for the model.
         UserError: no clip could be scored.
     """
-    outcome = run_cell(Assembled(config))
+    outcome = run_cell(cell)
     print(outcome.line(), flush=True)
     if outcome.status != "complete":
         raise NotApplicable(outcome.message)
-    rows = Store(Path(config.paths.results) / "cells" / outcome.cell).rows()
+    rows = cell.store.rows()
     scored = rows[rows.status == "ok"]
     if scored.empty:
         raise UserError(f"{outcome.name}: none of its {outcome.clips} clips could be scored: {rows.reason.iloc[0]}")
@@ -84,26 +79,20 @@ def points(rows: pd.DataFrame, measures: list[str], stages: list[str]) -> Iterat
             yield {"measure": measure, "stage": stage} | {name: found[name] for name in ("mean", "low", "high", "n")}
 
 
-def block_of(config: DictConfig, one: OneClip, check: SanityCheck) -> Block:
-    """The clip's map at every stage; one row each."""
+def stages_of(cell: Assembled, one: OneClip, check: SanityCheck) -> FigureClip:
+    """The clip with its map at every stage."""
     clip = clip_of(one, {})
-    clip.maps = dict(stage_maps(config, one, check))
-    return block(clip, [(stage, stage) for stage in clip.maps], config.figure.columns)
+    clip.maps = dict(stage_maps(cell, one, check))
+    return clip
 
 
-def stage_maps(config: DictConfig, one: OneClip, check: SanityCheck) -> Iterator[tuple[str, np.ndarray]]:
-    """(stage, map (T, H, W) in [0, 1]) of the class that the trained network was asked for."""
-    calibrate(config, one, check)
+def stage_maps(cell: Assembled, one: OneClip, check: SanityCheck) -> Iterator[tuple[str, np.ndarray]]:
+    """(stage, map (T, H, W) in [0, 1]) of the class that the trained network was asked for.
+
+    The metric is calibrated on the clips that the cell is calibrated on, so that its networks are these.
+    """
+    if check.calibration:
+        clips = Job(cell).calibration_clips(check.calibration)
+        check.prepare(one.classifier, present(one.classifier, clips, cell.device))
     for stage, network in check.networks(one.classifier):
         yield stage, explain_clip(replace(one, classifier=network), check.explainer)
-
-
-def calibrate(config: DictConfig, one: OneClip, check: SanityCheck) -> None:
-    """On the clips that the cell is calibrated on, so that its networks are these."""
-    if not check.calibration:
-        return
-    dataset, facts = build(config, "dataset"), one.classifier.input
-    with DecodePool(config.runner.workers, config.runner.timeout_s) as pool:
-        loaded = pool.load(dataset, spread(dataset.clips, check.calibration))
-    frames = np.stack([clip.frames for clip in loaded if isinstance(clip, Clip)])
-    check.prepare(one.classifier, to_clip(frames, facts.mean, facts.std, config.device))

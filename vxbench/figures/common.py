@@ -33,7 +33,7 @@ def _compose(overrides: list[str]) -> DictConfig:
 
 
 def stem(config: DictConfig) -> Path:
-    """Of the figure's files, to which .png and .pdf are added."""
+    """Path of the figure without its ending."""
     return Path(config.paths.results) / "figures" / config.figure.key
 
 

@@ -7,7 +7,6 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vxbench.config import build
 from vxbench.errors import UserError
 from vxbench.explainers.perturbation.frequency import BandFilter
 from vxbench.explainers.perturbation.methods import FEP, FEPOnSTEP
@@ -47,7 +46,7 @@ def make(config: DictConfig) -> list[Path]:
 
 def in_seed(config: DictConfig) -> FEP | FEPOnSTEP:
     """The explainer. Raises UserError for one that modulates no gradient, or not the seed's."""
-    explainer = build(config, "explainer")
+    explainer = Assembled(config).explainer
     if getattr(explainer, "tensor", None) != "seed":
         raise UserError("fep_2 shows the gradient in the seed: use explainer=fep or fep_on_step, explainer.tensor=seed")
     return explainer

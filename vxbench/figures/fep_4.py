@@ -72,7 +72,7 @@ def area(curve: np.ndarray) -> float:
 
 
 def order(found: dict[str, np.ndarray]) -> list[str]:
-    """By the area, the controls last."""
+    """Sorted by the area, the controls last."""
     return sorted(found, key=lambda row: (row in CONTROLS, area(found[row].mean(axis=0))))
 
 

@@ -26,5 +26,5 @@ def make(config: DictConfig) -> list[Path]:
 
 
 def areas(config: DictConfig) -> str:
-    """Of the perturbation methods on this network."""
+    """Areas of the perturbation methods' masks on this network."""
     return ", ".join(f"{area:g}" for area in config.table.settings.areas[config.model.key])

@@ -1,4 +1,4 @@
-"""`python scripts/report.py`: results/report/index.html, from what the runs left. Computes nothing anew."""
+"""Collects what the runs left in a folder of results, for its page; computes nothing anew."""
 
 import json
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def beyond(record: TableRun, clips: int) -> list[str]:
 
 
 def _stores(record: TableRun) -> dict[tuple[str, str], dict[str, Store]]:
-    """By model and data set the stores of its rows."""
+    """Stores of its rows, by model and data set."""
     found: dict[tuple[str, str], dict[str, Store]] = {}
     for outcome in record.outcomes:
         if outcome.cell:

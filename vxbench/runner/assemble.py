@@ -240,13 +240,14 @@ class Assembled:
         Raises:
             UserError: its weights cannot be had, or do not fit.
         """
-        own_gpu(self.settings.device)
+        own_gpu(self.device)
         full_precision()
         weights_file(self._config)  # says in one line what is missing
-        return build(self._config, "model").to(self.settings.device).eval()
+        return build(self._config, "model").to(self.device).eval()
 
-    def tracker(self) -> Any:
-        return build(self._config, "tracker")
+    def build(self, key: str, **changes: Any) -> Any:
+        """Builds anew what a node of the config describes, with these settings in place of its own."""
+        return build(self._config, key, **changes)
 
     def yaml(self, key: str) -> str:
         """A node of the config as text: what it describes is equal where the text is."""

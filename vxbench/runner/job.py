@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
+from vxbench.device import own_gpu
 from vxbench.errors import ClipError, NotApplicable, UserError
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.batch import BatchScorer, Computed
@@ -26,6 +27,7 @@ def run_cell(parts: Assembled, live: bool = False) -> Outcome:
     Raises:
         UserError: a setting or a file the user has to mend.
     """
+    own_gpu(parts.usable_device)  # before anything can be put on another
     job = Job(parts.check())
     outcome = job.outcome()
     if not parts.store.read_note(NOT_APPLICABLE):
@@ -70,7 +72,7 @@ class Job:
             return 0
         self.store.note("config.yaml", OmegaConf.to_yaml(OmegaConf.create(cell.identity)))
         self.store.note(CLIPS, "\n".join(ref.id for ref in self.parts.dataset.clips) + "\n")
-        tracker = self.parts.tracker()
+        tracker = self.parts.build("tracker")
         tracker.start(cell.id, cell.identity)
         try:
             with Progress(f"{cell.model} x {cell.dataset} x {cell.explainer}", total, live) as progress:
@@ -104,11 +106,15 @@ class Job:
         """Metrics are calibrated on the same clips in every shard and every resumed run."""
         for name, metric in self.parts.metrics.items():
             if metric.calibration:
-                [(_, loaded)] = self._decoded([spread(self.parts.dataset.clips, metric.calibration)])
-                clips = [clip for clip in loaded if isinstance(clip, Clip)]
+                clips = self.calibration_clips(metric.calibration)
                 if not clips:
-                    raise UserError(f"metric.{name} calibrates on {len(loaded)} clips, none of which can be decoded")
+                    raise UserError(f"metric.{name} calibrates on {metric.calibration} clips; none can be decoded")
                 scorer.prepare(metric, clips)
+
+    def calibration_clips(self, count: int) -> list[Clip]:
+        """Those of `count` clips, spread over the data set, that can be decoded."""
+        [(_, loaded)] = self._decoded([spread(self.parts.dataset.clips, count)])
+        return [clip for clip in loaded if isinstance(clip, Clip)]
 
     def _decoded(self, batches: list[list[ClipRef]]) -> Iterator[tuple[list[ClipRef], list[Clip | ClipError]]]:
         """Each batch with its clips; the next is decoded while this one is computed, unless that is timed."""

@@ -13,6 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vxbench.config import compose, config_loader
 from vxbench.errors import NotUnderstood, UserError, first_line
 from vxbench.runner.assemble import Assembled
+from vxbench.runner.job import Job
+from vxbench.runner.outcome import Outcome
 
 SLACK = 1e-9  # 0.7 + 0.3 may exceed 1 by rounding
 RULES = ("table", "sweep")  # nodes that may hold `only` and `sum_at_most_one`
@@ -94,6 +96,21 @@ def missing_files(cells: Iterable[Assembled]) -> list[str]:
             except UserError as error:
                 lines[str(error)] = None
     return list(lines)
+
+
+def finished(cells: Iterable[Assembled]) -> list[Outcome] | None:
+    """The outcomes of cells of which nothing is left to compute; None if something is, or cannot be had."""
+    outcomes = []
+    for parts in cells:
+        try:
+            job = Job(parts.check())
+        except (UserError, OSError):
+            return None
+        done = job.concluded(job.outcome())
+        if job.settings.shards > 1 or (done.status == "complete" and job.missing_batches()):
+            return None
+        outcomes.append(done)
+    return outcomes
 
 
 def combinations(

@@ -57,7 +57,7 @@ PACKAGES = ("torch", "mmengine", "mmaction2", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide what training gives."""
+    """Versions of Python and of the packages that decide what training gives."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
