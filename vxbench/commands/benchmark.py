@@ -11,6 +11,11 @@ PARTS = {
     "models": "Times every model at its paper's size: logits, and logits with the gradient to the clip.",
     "loading": "Times the loading of clips: decoded and resized anew, and from the cache.",
 }
+EXAMPLES = {
+    "explainers": "--models tsm --explainers fep step",
+    "models": "--device cuda --precisions fp32 bf16",
+    "loading": "--profile paper --workers 8",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 def _benchmark(words: list[str], options: list[str]) -> None:
     part = _page().parse_args(words).part
     module = import_module(f"vxbench.costs.{part}")
-    page = parser(f"benchmark {part}", PARTS[part], ("", f"--{'profile' if part == 'loading' else 'models'} ..."))
+    page = parser(f"benchmark {part}", PARTS[part], ("", EXAMPLES[part]))
     module.add_options(page)
     given = page.parse_args(options)
     with understanding(OutOfRange):
@@ -31,6 +36,6 @@ def _benchmark(words: list[str], options: list[str]) -> None:
 
 def _page() -> Parser:
     about = "\n".join([*PARTS.values(), "`vxbench benchmark <part> --help` lists the options of a part."])
-    page = parser("benchmark", about, ("models --device cuda", "explainers --models tsm", "loading --workers 4"))
+    page = parser("benchmark", about, [f"{part} {words}" for part, words in EXAMPLES.items()])
     page.add_argument("part", choices=PARTS, help="what is timed")
     return page
