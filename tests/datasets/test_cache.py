@@ -185,6 +185,7 @@ def test_failures_are_not_kept(tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_processes_share_a_folder(tmp_path, video):
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"

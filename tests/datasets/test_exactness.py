@@ -10,6 +10,8 @@ from helpers.videos import encode, nearest, noise
 from vxbench.datasets.decode import best_decoder, read_frames, read_header
 from vxbench.errors import ClipError
 
+pytestmark = pytest.mark.slow
+
 COUNT = 100
 SOURCE = noise(COUNT)
 X264 = "scenecut=0:b-adapt=0:keyint=12:subme=1:me=dia:ref=1"

@@ -99,6 +99,7 @@ def test_what_is_not_named_stays_refused_elsewhere(own_nets):
         build(config, "explainer")
 
 
+@pytest.mark.slow
 def test_a_sweep_in_two_processes_gives_a_cell_for_each_setting(own_nets, tmp_path, mini_test_split):
     """Joblib's workers are fresh processes: they find the network by PYTHONPATH, as the first one does."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

@@ -295,6 +295,7 @@ obtain(eval(input()), download=True)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_want_the_same_file_fetch_it_once(entry, folder, server):
     """Both ask while the server is slow. A partial file that a killed process left is in nobody's way."""
     folder.mkdir()

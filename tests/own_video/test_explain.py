@@ -18,6 +18,8 @@ from vxbench.figures.drawing.video import pixel_aspect, write_video
 from vxbench.own_video.explain import index_of
 from vxbench.own_video.output import FILES
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ["Biking", "PoleVault", "Basketball", "playing guitar (indoors)"]
 
 

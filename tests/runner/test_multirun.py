@@ -3,9 +3,9 @@
 import hashlib
 
 import pytest
+from helpers.configs import composed
 from helpers.file_server import serve
 
-from vxbench.config import compose
 from vxbench.errors import UserError
 from vxbench.models import fetch
 from vxbench.models.checkpoints import WEIGHTS
@@ -41,14 +41,11 @@ def published(server, folder) -> list[str]:
     return [f"++{ENTRY}.{key}={value}" for key, value in entry.items()]
 
 
-def composed(*overrides):
-    return compose(list(overrides))
-
-
 def cells_of(key, profile, overrides):
     """The first cell of every model and data set of a table."""
     found = {}
-    for config in cells(f"+table={key}", [f"profile={profile}", *overrides]):
+    one_row = "++hydra.sweeper.params.explainer=random"
+    for config in cells(f"+table={key}", [f"profile={profile}", one_row, *overrides]):
         found.setdefault((config.model.display, config.dataset.labels), config)
     return list(found.values())
 

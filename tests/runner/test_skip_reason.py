@@ -52,6 +52,7 @@ def test_a_variant_of_a_model_takes_its_place_in_a_table_with_rules():
     assert (config.model.key, config.hydra.runtime.choices.dataset) == ("slowfast", "kinetics400")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", tables())
 def test_every_table_runs_each_of_its_cells_once_and_nothing_else(key):
     """The config of each table against its printed layout: (row, model, data set) with a number, or a blank."""

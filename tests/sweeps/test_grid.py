@@ -4,22 +4,23 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.configs import composed
 from helpers.finished_cells import cell, row
 from omegaconf import OmegaConf
 
 from vxbench.commands.run import finish_sweep
-from vxbench.config import compose
 from vxbench.errors import UserError
 from vxbench.figures import fep_5
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store, frame
 from vxbench.sweeps.grid import Sweep, grids, one_sided, read_grid, read_grids
-from vxbench.sweeps.selection import composed
 from vxbench.tables.statistics import estimate
 
 
 def config_of(results, *overrides):
-    return compose(["+sweep=fep_bands", f"paths.results={results}", *overrides])
+    config = composed("+sweep=fep_bands", *overrides)
+    config.paths.results = str(results)
+    return config
 
 
 @pytest.fixture
@@ -183,10 +184,10 @@ def test_the_sweeps_explain_as_the_table_does(profile, model):
     """But for the shares: masks, areas, iterations, class explained."""
 
     def explained(*group):
-        config = composed([*group, "explainer=fep", f"model={model}", f"profile={profile}"])
+        config = composed(*group, "explainer=fep", f"model={model}", f"profile={profile}")
         return {**OmegaConf.to_container(config.explainer, resolve=True), "r_l": None, "r_h": None}, config.target
 
     table = explained("+table=fep_1")
-    assert table[0]["step"] == composed([f"profile={profile}"]).scale.fep.step
+    assert table[0]["step"] == composed(f"profile={profile}").scale.fep.step
     assert explained("+sweep=fep_bands") == table
     assert explained("+sweep=fep_select") == table

@@ -271,6 +271,7 @@ def script(runner, *words):
     )
 
 
+@pytest.mark.slow
 def test_the_script_chooses_among_what_it_is_given(runner):
     """r_l = 1 leaves no room for r_h = 0.1, and r_l = 0.6 has no series over r_h."""
     points = ("explainer.r_l=0.6,1.0", "explainer.r_h=0.0,0.1", "dataset.per_class=1", "explainer.iterations=20")

@@ -16,6 +16,7 @@ MAP = {"rtol": 0, "atol": 1e-7}
 FAMILY = [EP3D, EP3DEvenly, EP3DGaussian, STEP, FEP, FEPOnSTEP]
 
 
+@pytest.mark.slow
 @pytest.mark.identity(30)
 @pytest.mark.parametrize("ties", ["plain", "shuffle"])
 @pytest.mark.parametrize("method", FAMILY)
@@ -122,6 +123,7 @@ def test_no_mode_puts_more_than_a_chunk_through_the_network(mode):
         assert max(model.sizes) == chunk
 
 
+@pytest.mark.slow
 @pytest.mark.identity(30)
 @pytest.mark.parametrize("method", FAMILY)
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, MAP), (torch.float32, {"rtol": 0, "atol": 1e-4})])
