@@ -46,7 +46,7 @@ def cells_of(key, profile, overrides):
     found = {}
     one_row = "++hydra.sweeper.params.explainer=random"
     for config in cells(f"+table={key}", [f"profile={profile}", one_row, *overrides]):
-        found.setdefault((config.model.display, config.dataset.labels), config)
+        found.setdefault((config.hydra.runtime.choices.model, config.dataset.labels), config)
     return list(found.values())
 
 
