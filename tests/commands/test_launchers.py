@@ -208,7 +208,7 @@ def test_a_table_in_shards_under_submitit_with_a_cell_that_fails(runner):
 
 
 def children(number: str) -> list[str]:
-    """Of a process, those it started; none once it has ended."""
+    """Processes that a process started; none once it has ended."""
     try:
         return Path(f"/proc/{number}/task/{number}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
@@ -216,7 +216,7 @@ def children(number: str) -> list[str]:
 
 
 def test_a_job_that_is_killed_is_one_line_and_a_failed_run(runner):
-    """As the machine does it when memory runs out."""
+    """SIGKILL is what the machine sends when memory runs out."""
     process = runner.start("-m", "hydra/launcher=submitit", *CHEAP)
     tasks = []
 

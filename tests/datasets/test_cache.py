@@ -203,8 +203,8 @@ def test_processes_share_a_folder(tmp_path, video):
 
 
 def test_a_flipped_bit_of_a_header_is_never_taken_for_frames(tmp_path, video):
-    """Of the zip's and of the array's: one that asks for fewer bytes than there are must not pass. The frames are more
-    than zipfile reads at a time, and compares with their checksum, even if it is asked for one byte."""
+    """The headers of the zip and of the array: one that asks for fewer bytes than there are must not pass. The frames
+    are more than zipfile reads, and compares with their checksum, even if it is asked for one byte."""
     good = Sampled(noise(4, (48, 48)), np.arange(4), Window(48, 48, 0, 0, 48, 48))
     cached(tmp_path / "kept", video, "a", lambda: good)
     (copy,) = (tmp_path / "kept").iterdir()

@@ -67,7 +67,7 @@ def test_for_accuracy_a_test_clip_is_the_action_of_the_same_segments(filmed, num
 
 
 def test_training_windows_are_the_action_and_it_moved_to_either_side(tmp_path):
-    """Of the training segment, frames 301 to 360: apart from the test clip, which is another segment's."""
+    """The training segment is frames 301 to 360: apart from the test clip, which is another segment's."""
     layout = Layout(tmp_path)
     layout.video("P01_01", seconds=20.0)
     for uid, (verb, start) in enumerate([("open", 301), ("open", 701), ("close", 101), ("close", 1001)]):

@@ -83,7 +83,7 @@ def places(name, n, jitter, frames):
 @pytest.mark.parametrize("frames", [8, 16])
 @pytest.mark.parametrize("start", motion.STARTS)
 def test_both_ways_visit_the_same_places(start, frames):
-    """Of sampled frames, too; a pixel apart at most, where a half is rounded up on either side."""
+    """Sampled frames do, too; a pixel apart at most, where a half is rounded up on either side."""
     for n in range(motion.SHORTEST, motion.LONGEST + 1, 2):
         a, b = (places(f"{way}From{start}", n, 0.01, frames) for way in motion.WAYS)
         gaps = np.abs(np.array(a)[:, None] - np.array(b)[None]).max(axis=2)

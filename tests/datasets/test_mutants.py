@@ -34,14 +34,14 @@ def flipped(content, random):
 
 
 def flipped_head(content, random):
-    """In the header, where sizes, counts and indices are."""
+    """Flips bytes of the header, where sizes, counts and indices are."""
     places = random.integers(0, min(800, len(content)), 4)
     content[places] = random.integers(0, 256, 4)
     return content
 
 
 def flipped_tail(content, random):
-    """Where MP4 and AVI have their index."""
+    """Flips bytes at the end, where MP4 and AVI have their index."""
     places = random.integers(max(0, len(content) - 1000), len(content), 6)
     content[places] = random.integers(0, 256, 6)
     return content

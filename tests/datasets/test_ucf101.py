@@ -92,7 +92,7 @@ def test_an_empty_list_is_refused(root):
 
 @pytest.mark.choice("data.windows")
 def test_windows_follow_each_other_and_the_last_starts_over(root, number_of):
-    """As SlidingWindow(8) and LoopPadding(8) cut 20 frames."""
+    """SlidingWindow(8) and LoopPadding(8) of the 3D-ResNets cut 20 frames so."""
     dataset = opened(root, windows="all")
     windows = [ref for ref in dataset.clips if ref.id.startswith("Archery/v_Archery_g01_c01#")]
     assert [ref.id[-2:] for ref in windows] == ["#0", "#1", "#2"]

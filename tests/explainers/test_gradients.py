@@ -195,7 +195,7 @@ def extra():
 @pytest.mark.choice("ig.rule")
 @pytest.mark.parametrize("rule", ["left", "midpoint"])
 def test_integrated_gradients_are_captum_s_and_a_plain_sum(network, rule):
-    """In float64, in which no ReLU flips: captum holds the step sizes 1 / n in float32."""
+    """Float64, where no ReLU flips: captum holds the step sizes 1 / n in float32."""
     network, clip = network.double(), clips(2, *SHAPE, seed=2, dtype=torch.float64)
     found = attribution(IntegratedGradients(7, rule, "zero"), network, clip)
     scored = attr.IntegratedGradients(partial(score_of, network, "logit"))

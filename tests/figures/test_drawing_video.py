@@ -61,7 +61,7 @@ def test_odd_sides_grow_by_a_copy_of_their_last_pixels(tmp_path):
 
 @pytest.mark.parametrize("codecs", [{"libx264", "mpeg4"}, {"mpeg4"}])
 def test_pixels_keep_their_shape(tmp_path, monkeypatch, codecs):
-    """As on DVD, whose pixels are no squares."""
+    """Pixels of a DVD are no squares."""
     monkeypatch.setattr(av, "codecs_available", codecs)
     write_video(tmp_path / "wide.mp4", frames(2), RATE, Fraction(16, 11))
     write_video(tmp_path / "plain.mp4", frames(2), RATE)

@@ -61,7 +61,7 @@ def make_batch(count=3):
 
 
 def map_of(explainer, model, batch):
-    """As the runner has it. Uses up the batch's generators, as a run may."""
+    """The map as the runner has it. Uses up the batch's generators, as a run may."""
     saliency = explainer(model, batch.clip, batch.target, generators=batch.generators)
     return normalise(saliency, explainer.normaliser)[0]
 

@@ -57,7 +57,7 @@ def test_every_model_builds_and_runs_at_the_paper_s_size(model, monkeypatch):
 
 
 def weights_url(name):
-    """Where mmaction2's model zoo keeps the weights of its config `<arch>/<name>`."""
+    """Address at which mmaction2's model zoo keeps the weights of its config `<arch>/<name>`."""
     folder, _, name = name.partition("/")
     zoo = files("mmaction") / ".mim/configs/recognition" / folder / "metafile.yml"
     (url,) = [model["Weights"] for model in OmegaConf.load(str(zoo)).Models if model["Name"] == name]

@@ -84,7 +84,7 @@ def test_logits_are_those_of_the_source(source):
 
 
 def test_files_of_parallel_runs_are_unwrapped(tmp_path):
-    """As the 3D-ResNets write them: `module.` before every name, and the state of the run beside the weights."""
+    """The 3D-ResNets write them so: `module.` before every name, and the state of the run beside the weights."""
     plain, classifier = stirred(HaraResNet(50, HaraBottleneck, CLASSES)), ours("r3d")
     parallel = {f"module.{name}": value for name, value in plain.state_dict().items()}
     torch.save({"state_dict": parallel, "epoch": 200, "arch": "resnet-50"}, tmp_path / "save_200.pth")

@@ -60,7 +60,7 @@ def test_all_r2plus1d_have_one_place_in_the_tables(scale, composed):
 
 
 def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists(built):
-    """Of R2Plus1D_18_Weights.KINETICS400_V1."""
+    """The list is that of R2Plus1D_18_Weights.KINETICS400_V1."""
     classifier = built("r2plus1d", "paper", classes=400)
     assert sum(parameter.numel() for parameter in classifier.parameters()) == 31_505_325
 

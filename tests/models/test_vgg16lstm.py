@@ -181,7 +181,7 @@ def test_every_layer_has_its_vgg_name_and_runs_once_out_of_place():
 
 
 def test_the_last_convolution_s_relu_gives_channels_of_every_frame():
-    """Where CAM methods look: its output, changed, changes the probabilities."""
+    """CAM methods look there: its output, changed, changes the probabilities."""
     model, clip, kept = small(3), some_clips(), []
 
     def keep(module, inputs, output):

@@ -157,7 +157,7 @@ def test_cells_that_lack_different_clips_are_not_compared(tmp_path, three_clips)
 
 
 def test_a_part_of_a_cells_clips_is_not_enough(tmp_path, three_clips):
-    """Of two shards one was run."""
+    """One of two shards was run."""
     cells = [cell(tmp_path, "a", 0.5, 0.2, [5.0, 6.0], marked=()), cell(tmp_path, "b", 0.7, 0.0, [9.0, 9.0], marked=())]
     with pytest.raises(UserError, match=r"r2plus1d on ucf101_24: a lacks 1 of its 3 clips; .* every shard.index"):
         finish_sweep(config_of(tmp_path), cells)

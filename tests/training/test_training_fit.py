@@ -196,7 +196,7 @@ def test_bf16_is_of_the_forward_pass_in_training_alone(tmp_path):
 
 
 def test_gradients_in_bf16_are_right_on_the_cpu():
-    """In the shapes of a mini R3D, where oneDNN's were seen to be infinite."""
+    """The shapes are a mini R3D's, for which oneDNN's were seen to be infinite."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv3d(16, 32, 3, stride=2, padding=1), nn.Conv3d(32, 32, 3, padding=1))
     clip, found = torch.randn(4, 16, 4, 8, 8), {}

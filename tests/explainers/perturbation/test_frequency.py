@@ -113,7 +113,7 @@ def test_cells_kept_on_the_papers_grid(r_l, r_h, kept):
 
 
 def test_a_share_that_is_a_whole_number_of_cells_is_not_rounded_down():
-    """In floating point .58 * 50 is just below 29, and (1 - .56) * 25 just below 11."""
+    """Floating point puts .58 * 50 just below 29, and (1 - .56) * 25 just below 11."""
     assert BandFilter(0.58, 0).passband((50, 50, 50)).sum() == 29**3
     assert BandFilter(0, 0.56).passband((25, 25, 25)).sum() == 25**3 - 11**3
 

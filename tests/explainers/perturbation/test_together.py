@@ -128,7 +128,7 @@ def test_no_mode_puts_more_than_a_chunk_through_the_network(mode):
 @pytest.mark.parametrize("method", FAMILY)
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, MAP), (torch.float32, {"rtol": 0, "atol": 1e-4})])
 def test_eight_clips_at_once_are_eight_single_clips(method, dtype, close):
-    """In float32 for the few iterations before a rounding changes the places of two voxels in the area term."""
+    """Float32 holds for the few iterations before a rounding changes the places of two voxels in the area term."""
     settings = {"step": 4, "sigma": 5, "areas": (0.23,), "iterations": 6, "lr": 0.005, "core_start": 1}
     if not issubclass(method, STEP):
         settings.pop("core_start")

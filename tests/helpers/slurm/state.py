@@ -17,7 +17,7 @@ def options(script: Path) -> dict[str, str]:
 
 
 def task_name() -> str:
-    """Of the task whose environment this is."""
+    """Name of the task whose environment this is."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
 
