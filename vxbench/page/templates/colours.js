@@ -1,4 +1,4 @@
-// Maps over grey frames, as vxbench.report.figures draws them.
+// Maps over grey frames, as vxbench.figures.drawing draws them.
 
 /** The picture of one frame: frame and map are ImageData of equal size, share is that of the map's usual opacity. */
 function overlay(frame, map, share) {
