@@ -12,7 +12,7 @@ from vxbench.errors import UserError
 from vxbench.explainers import EP3D, Gradients
 from vxbench.fact import Fact
 from vxbench.metrics import Batch, Metric, facts
-from vxbench.metrics.facts import directed, fact
+from vxbench.metrics.facts import fact
 from vxbench.tables.published import layout, published, tables
 
 T, H, W = SHAPE = (4, 14, 18)
@@ -133,7 +133,6 @@ def test_a_share_is_printed_as_its_table_prints_shares(stored, decimals, printed
 
 def test_an_unknown_key_has_its_name_and_nothing_else():
     assert fact("nobody_knows") == Fact(name="nobody_knows")
-    assert "nobody_knows" not in directed()
 
 
 def test_keys_of_stages_are_known_by_their_beginning():
@@ -149,7 +148,6 @@ def test_a_class_of_ones_own_is_known_as_soon_as_it_is_defined():
         facts = {"mine": Fact("My number", higher_is_better=False)}  # noqa: RUF012
 
     assert fact("mine") is Mine.facts["mine"]
-    assert directed()["mine"] is False
 
 
 def test_two_classes_that_disagree_are_refused():

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.counting import Counter
 from helpers.paths import CONF
 from helpers.toys import Everything, clips, seeded
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vxbench.config import compose
 from vxbench.explainers import EP3D, RISE, Gradients
 from vxbench.explainers.base import Passes
 from vxbench.metrics import DeletionInsertion, MinimumPreservationRatio
@@ -24,7 +24,7 @@ NOTHING = Passes()
 
 
 def build(name: str) -> list[Metric]:
-    config = compose([f"metric={name}", "explainer=gradients"])
+    config = composed(f"metric={name}", "explainer=gradients")
     OmegaConf.set_struct(config, False)
     config.model.stages, config.profile.iterations = STAGES, 2
     config.table = {"settings": {"sigma": 5}}

@@ -3,15 +3,14 @@ from inspect import signature
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.toys import Everything, GapFC, clips, seeded
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import nn
 
-from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers.base import Context
 from vxbench.explainers.cam import GradCAM
@@ -342,8 +341,7 @@ def test_a_wrong_setting_is_one_clear_line(settings, message):
 
 
 def test_the_config_has_every_setting_at_its_default():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose("run", ["metric=preservation", "profile=paper"]).metric.min_preservation_ratio
+    node = composed("metric=preservation", "profile=paper").metric.min_preservation_ratio
     assert node._target_ == "vxbench.metrics.MinimumPreservationRatio"
     settings = {name: value.default for name, value in signature(MinimumPreservationRatio).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}

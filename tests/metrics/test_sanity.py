@@ -7,6 +7,7 @@ from inspect import signature
 import numpy as np
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.sanity_runs import (
     NAMES,
     SHAPE,
@@ -19,12 +20,10 @@ from helpers.sanity_runs import (
     scores_of,
 )
 from helpers.toys import clips
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy.stats import spearmanr
 
-from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers import EP3D, STEP, GradCAM, Gradients, Random, SmoothGrad
 from vxbench.explainers.base import Explainer
@@ -254,10 +253,8 @@ def test_it_can_be_sent_to_a_worker():
 
 
 def test_the_config_has_every_setting_at_its_default():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose(
-            "run", ["metric=sanity", "explainer=gradcam", "++model.stages=[{fc: [a.b]}, {layer4: [c, d]}]", "seed=3"]
-        ).metric.sanity
+    stages = "++model.stages=[{fc: [a.b]}, {layer4: [c, d]}]"
+    node = composed("metric=sanity", "explainer=gradcam", stages, "seed=3").metric.sanity
     assert node._target_ == "vxbench.metrics.SanityCheck"
     settings = {name: value.default for name, value in signature(SanityCheck).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}

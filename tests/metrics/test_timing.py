@@ -4,12 +4,11 @@ from inspect import signature
 
 import pytest
 import torch
+from helpers.configs import composed
 from helpers.toys import GapFC, clips, seeded
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vxbench.config import conf_dir
 from vxbench.errors import OutOfRange
 from vxbench.explainers import SmoothGrad
 from vxbench.explainers.base import Explainer
@@ -149,8 +148,7 @@ def test_a_wrong_setting_is_one_clear_line(settings, message):
 
 
 def test_the_config_has_every_setting_and_times_as_the_paper_did():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose("run", ["metric=seconds", "explainer=smoothgrad"]).metric.time
+    node = composed("metric=seconds", "explainer=smoothgrad").metric.time
     assert node._target_ == "vxbench.metrics.GenerationTime"
     settings = {name: value.default for name, value in signature(GenerationTime).parameters.items()}
     given = {name: value for name, value in OmegaConf.to_container(node, resolve=True).items() if name != "_target_"}

@@ -233,9 +233,12 @@ def test_a_table_of_networks_takes_further_columns_too(make_cell, mini_profile):
         ("mine", TableSpec(columns=("mien",)), r"table\.columns: no cell of the table has 'mien'; did you mean mine\?"),
         ("fep_1", TableSpec(also=("mien",)), r"table\.also: no cell of the table has 'mien'; did you mean mine\?"),
         ("fep_1", TableSpec(also=("dc",)), r"table\.also = dc: fep_1 has that column already"),
+        ("fep_1", TableSpec(columns=("dc",)), r"table\.columns: fep_1 looks as its paper printed it; table\.also"),
+        ("fep_1", TableSpec(decimals=0), r"table\.decimals: fep_1 looks as its paper"),
+        ("mine", TableSpec(also=("dc",)), r"table\.also: no paper printed mine; name its keys in table\.columns"),
     ],
 )
-def test_a_key_that_no_cell_has_or_the_table_has_already_is_one_line(cells, mini_profile, key, spec, message):
+def test_what_a_table_cannot_have_is_one_line(cells, mini_profile, key, spec, message):
     with pytest.raises(UserError, match=message):
         make_table(key, cells, mini_profile, spec)
 
@@ -258,6 +261,12 @@ def test_a_table_of_nothing_is_one_line(make_cell, mini_profile):
 def test_a_value_of_the_wrong_kind_is_one_line(given, message):
     with pytest.raises(UserError, match=message):
         checked_spec(given)
+
+
+def test_a_misspelt_key_of_a_table_is_one_line(tmp_path, metric):
+    outcome = stored(tmp_path / "results", "fep", metric, dc=[3.0, 1.0])
+    with pytest.raises(UserError, match=r"table\.colums is no key of a table; did you mean columns"):
+        run(tmp_path / "results", [outcome], "+table.key=my_own", "+table.colums=[dc]")
 
 
 def test_a_table_without_a_key_is_named_by_its_file(tmp_path, metric):

@@ -47,9 +47,3 @@ def fact(key: str) -> Fact:
     longest = max(fitting, key=len)
     known, rest = _declared[longest].fact, key[len(longest) - 1 :]
     return replace(known, name=known.name.replace(ANY, rest), short=known.short.replace(ANY, rest))
-
-
-def directed() -> dict[str, bool]:
-    """{key: whether higher is better} of all keys that have a direction."""
-    directions = {key: known.fact.higher_is_better for key, known in _declared.items()}
-    return {key: better for key, better in directions.items() if better is not None}

@@ -10,10 +10,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from vxbench.config import compose, config_loader
+from vxbench.config import build, compose, config_loader
 from vxbench.errors import NotUnderstood, UserError, first_line
 from vxbench.files import locked, write_whole
-from vxbench.metrics.facts import directed, fact
+from vxbench.metrics.facts import fact
 from vxbench.ranges import one_of
 from vxbench.runner.multirun import combinations
 from vxbench.runner.outcome import Outcome
@@ -47,8 +47,14 @@ class Selection:
         Raises:
             OutOfRange: a criterion that is no metric of the sweep.
         """
-        criterion = one_of("select.criterion", config.select.criterion, directed())
+        criterion = one_of("select.criterion", config.select.criterion, _criteria(config))
         return cls(Sweep.of(config), config.select.name, criterion, Tables.of(config), config.dataset.root)
+
+
+def _criteria(config: DictConfig) -> list[str]:
+    """The keys of the sweep's metrics that have a better end."""
+    keys = [key for name in config.metric for key in build(config, f"metric.{name}").keys]
+    return [key for key in keys if fact(key).higher_is_better is not None]
 
 
 def check(given: list[str]) -> None:

@@ -11,7 +11,7 @@ from vxbench.tables.comparison import Pair, pairs, rank_correlation, ratio
 from vxbench.tables.notes import notes
 from vxbench.tables.published import Blank, Layout, PaperColumn, Value, layout, published, tables
 from vxbench.tables.results import CONTROLS, CellResult, RunInfo, check
-from vxbench.tables.spec import TableSpec, heading_of, own_layout, require_computed
+from vxbench.tables.spec import TableSpec, check_fits, heading_of, own_layout, require_computed
 from vxbench.tables.statistics import estimate
 from vxbench.tables.table import Column, Entry, Row, Table
 
@@ -171,6 +171,7 @@ def make_table(key: str, cells: list[CellResult], profile: RunInfo, spec: TableS
     spec = spec or TableSpec()
     for cell in cells:
         check(cell, spec.fact)
+    check_fits(key, spec, key in tables())
     paper = layout(key) if key in tables() else own_layout(key, spec, cells)
     cells = sorted(cells, key=lambda cell: (cell.model, cell.dataset, cell.row))
     placed = place(paper, cells)

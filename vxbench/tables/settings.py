@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from vxbench.errors import UserError, first_line
+from vxbench.errors import UserError, did_you_mean, first_line
 from vxbench.metrics import Metric
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import CLIPS, Store
@@ -19,12 +19,14 @@ from vxbench.tables.record import TableRun
 from vxbench.tables.results import CellResult, RunInfo
 from vxbench.tables.spec import KNOWN, TableSpec, checked_spec
 
+OTHERS = ("key", "settings", "only", "rows", "selected", "alone", "sum_at_most_one")  # keys of a table's config
 SELECTED = ("r_l", "r_h")  # of the table's settings; `table.selected` says where they are from
 # Overrides that need no line: the title or another line says them, or they change no number, with all keys below.
 SAID = ("table", "profile", "table.selected")
 NOT_WORTH_A_LINE = ("paths", "device", "download", "runner", "shard", "tracker")
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is several times as fast
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
 
 
@@ -37,8 +39,11 @@ def spec_of(config: DictConfig) -> TableSpec:
     """What the config's `table` says of rows and columns.
 
     Raises:
-        UserError: a value that is none of its kind.
+        UserError: a key that there is not, or a value that is none of its kind.
     """
+    known = (*KNOWN, *OTHERS)
+    if unknown := [name for name in config.table if name not in known]:
+        raise UserError(f"table.{unknown[0]} is no key of a table{did_you_mean(unknown[0], known)}")
     given = {name: config.table[name] for name in KNOWN if config.table.get(name) is not None}
     return checked_spec({name: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for name, v in given.items()})
 
@@ -50,7 +55,7 @@ def metrics_of(outcomes: Iterable[Outcome], results: Path) -> list[MetricUse]:
         UserError: one that cannot be imported here.
     """
     stores = [Store(results / "cells" / outcome.cell) for outcome in outcomes if outcome.cell]
-    identities = [yaml.safe_load(store.read_note("config.yaml")) or {} for store in stores]
+    identities = [yaml.load(store.read_note("config.yaml"), LOADER) or {} for store in stores]
     nodes = {json.dumps(n, sort_keys=True): n for identity in identities for n in identity.get("metric", {}).values()}
     found = [(_imported(node["_target_"]), node) for node in nodes.values()]
     return [(metric, _options(node)) for metric, node in found if issubclass(metric, Metric)]

@@ -11,7 +11,8 @@ from vxbench.tables.published import Layout, PaperColumn, display_names
 from vxbench.tables.results import CONTROLS, CellResult
 
 SHARES = ("", "percent", "fraction")
-KNOWN = ("title", "columns", "also", "display", "unit", "decimals")
+OWN = ("title", "columns", "unit", "decimals")  # of a table of one's own; a paper's has what was printed
+KNOWN = (*OWN, "also", "display")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,15 @@ def checked_spec(given: Mapping[str, Any]) -> TableSpec:
         whole("table.decimals", given["decimals"], 0)
     lists = {name: tuple(given.get(name, ())) for name in ("columns", "also")}
     return TableSpec(**{**given, **lists})
+
+
+def check_fits(key: str, spec: TableSpec, printed: bool) -> None:
+    """Raises UserError for what a table of this kind cannot be given. printed: whether a paper printed it."""
+    given = [name for name in OWN if getattr(spec, name) not in ("", (), None)]
+    if printed and given:
+        raise UserError(f"table.{given[0]}: {key} looks as its paper printed it; table.also adds columns")
+    if spec.also and not printed:
+        raise UserError(f"table.also: no paper printed {key}; name its keys in table.columns, or none for all")
 
 
 def own_layout(key: str, spec: TableSpec, cells: Sequence[CellResult]) -> Layout:
