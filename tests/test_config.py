@@ -180,6 +180,11 @@ def test_a_former_name_of_a_metric_is_one_line_with_its_own(override, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("folder", [["--config-dir", "/mine"], ["hydra.searchpath=[file:///mine]"]])
+def test_a_folder_of_further_configs_may_have_any_option(folder):
+    check_choices(["explainer=mine", *folder])
+
+
 def test_no_former_name_of_a_metric_is_an_option_and_what_it_is_called_is_one():
     assert not set(FORMER_METRICS) & set(options("metric"))
     assert set(FORMER_METRICS.values()) <= set(options("metric"))

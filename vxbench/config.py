@@ -36,6 +36,7 @@ FORMER_METRICS = {
     "time": "seconds",
 }
 SWEPT = "hydra.sweeper.params."  # before a group in a table's sweep
+FURTHER_CONFIGS = ("--config-dir", "-cd", "hydra.searchpath=")  # beginnings of words that name folders of configs
 PLUGINS = {"hydra/launcher": ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")}  # options besides conf/'s
 
 
@@ -119,7 +120,12 @@ def options(group: str) -> list[str]:
 
 
 def check_choices(overrides: list[str]) -> None:
-    """Raises NotUnderstood for a group override that names no option, with the nearest one or that of a former name."""
+    """Raises NotUnderstood for a group override that names no option, with the nearest one or that of a former name.
+
+    Where a folder of further configs is given, Hydra alone knows what there is, and says so.
+    """
+    if any(word.startswith(FURTHER_CONFIGS) for word in overrides):
+        return
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
         group = key.removeprefix(SWEPT).split("@")[0]
