@@ -11,7 +11,7 @@ import av
 import pandas as pd
 import pytest
 from filelock import FileLock
-from helpers.paths import CONF, ROOT, SHARED
+from helpers.paths import MINI, SHARED
 from helpers.run_process import Runner
 from helpers.videos import SIZE, frame_number, numbered
 from hypothesis import settings
@@ -63,8 +63,7 @@ def mini_test_split(made_once) -> Path:
     """
     from vxbench.datasets.mini.generate import Plan, is_complete
 
-    here = ROOT / "data" / "mini"
-    return here if is_complete(here, Plan()) else made_once("all_tests", train_per_class=1, only=("ucf101",))
+    return MINI if is_complete(MINI, Plan()) else made_once("all_tests", train_per_class=1, only=("ucf101",))
 
 
 @pytest.fixture
@@ -82,11 +81,6 @@ def make_runner(tmp_path, mini_data):
         return Runner(folder, data or mini_data)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def conf_dir() -> Path:
-    return CONF
 
 
 @pytest.fixture(scope="session")

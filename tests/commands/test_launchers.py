@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from helpers.paths import ROOT
 from helpers.run_process import Runner
-from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,13 +25,14 @@ from vxbench.runner import job
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.store import Store
 
+pytestmark = pytest.mark.slow
+
 SLURM = ROOT / "tests" / "helpers" / "slurm"
 CHEAP = ("explainer=centre", "dataset.per_class=1")
 
 
 def launcher(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return compose("run", list(overrides), return_hydra_config=True).hydra.launcher
+    return config.compose(list(overrides), with_hydra=True).hydra.launcher
 
 
 def runs(runner) -> list[dict]:
@@ -61,8 +61,8 @@ def test_reproduce_leaves_a_launcher_that_is_chosen_alone(monkeypatch):
     commands = []
     monkeypatch.setattr(reproduce, "run", commands.append)
     given = Namespace(profile="mini", jobs=2)
-    reproduce.run_table("fep_1", given, ["hydra/launcher=slurm"])
-    reproduce.run_table("fep_1", given, [])
+    reproduce.run_table("fep_1", given, ["hydra/launcher=slurm"], cells=[])
+    reproduce.run_table("fep_1", given, [], cells=[])
     chosen = [[word for word in command if word.startswith("hydra/launcher=")] for command in commands]
     assert chosen == [["hydra/launcher=slurm"], ["hydra/launcher=joblib"]]
 
@@ -154,7 +154,7 @@ def test_a_cell_takes_its_gpu_before_anything_is_built(monkeypatch):
         raise UserError(f"asked for {device}")
 
     monkeypatch.setattr(job, "own_gpu", taken)
-    composed = compose(["paths.data=nowhere"])
+    composed = config.compose(["paths.data=nowhere"])
     with pytest.raises(UserError, match="asked for cpu"):
         job.run_cell(Assembled(composed))
 

@@ -11,10 +11,10 @@ from helpers.paths import ROOT
 from helpers.run_process import Runner
 
 from vxbench.config import options
-from vxbench.datasets.mini.generate import generate, is_complete
-from vxbench.datasets.mini.plan import Plan
 from vxbench.models.checkpoints import WEIGHTS
 from vxbench.tables.published import tables
+
+pytestmark = pytest.mark.slow
 
 SHIPPED = ROOT / "results" / "reference" / "mini"
 REMADE = {"step_1", "step_5"}  # in part, with other weights than those of the one run: results/README.md
@@ -53,13 +53,9 @@ def test_every_cell_is_a_value_or_says_why_not(key):
 
 
 @pytest.fixture
-def whole(tmp_path) -> Runner:
-    """With all test clips of UCF101: which of them a table draws hangs on how many there are."""
-    data = ROOT / "data" / "mini"
-    if not is_complete(data, Plan()):
-        data = tmp_path / "mini"
-        generate(data, train_per_class=1, only=("ucf101",))
-    return Runner(tmp_path, data)
+def whole(tmp_path, mini_test_split) -> Runner:
+    """A runner on all test clips of UCF101: which of them a table draws hangs on how many there are."""
+    return Runner(tmp_path, mini_test_split)
 
 
 def test_a_shipped_table_is_made_again(whole):

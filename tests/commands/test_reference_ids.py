@@ -3,26 +3,24 @@
 import json
 
 import pytest
-from helpers.paths import ROOT
+from helpers.paths import MINI, ROOT
 
-from vxbench.datasets.mini.generate import generate, is_complete
+from vxbench.datasets.mini.generate import is_complete
 from vxbench.datasets.mini.plan import Plan
 from vxbench.runner import assemble
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.multirun import cells
 from vxbench.tables.published import tables
 
+pytestmark = pytest.mark.slow
+
 PROVENANCE = json.loads((ROOT / "results" / "reference" / "mini" / "provenance.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(made_once):
     """The mini data of `make mini`, or all of them made anew (a minute)."""
-    made = ROOT / "data" / "mini"
-    if not is_complete(made, Plan()):
-        made = tmp_path_factory.mktemp("whole") / "mini"
-        generate(made)
-    return made
+    return MINI if is_complete(MINI, Plan()) else made_once("whole")
 
 
 def identifiers(key: str) -> list[str]:

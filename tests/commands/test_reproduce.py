@@ -13,6 +13,8 @@ from vxbench.errors import UserError
 from vxbench.runner.multirun import missing_files
 from vxbench.tables.published import tables, wanted_tables
 
+pytestmark = pytest.mark.slow
+
 ENDINGS = (".md", ".csv", "_pairs.csv", ".tex", ".json")
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHEAP = ("explainer=gradients", "dataset.per_class=1")
 
 

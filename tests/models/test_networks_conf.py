@@ -4,35 +4,26 @@ from pathlib import PurePosixPath
 
 import pytest
 import torch
+from helpers.configs import composed
+from helpers.paths import CONF
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vxbench.config import compose
 from vxbench.models.loading import FORMATS
 
 AOSA_MEAN, AOSA_STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
 STEP_MEAN, STEP_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 
 
-@pytest.fixture
-def composed(conf_dir):
-    """composed(model, scale, labels): the model's config and its checkpoint's entry, as scripts/run.py has them."""
-
-    def of(model, scale, labels="kinetics400"):
-        choices = [f"model={model}", f"profile={scale}", f"dataset.labels={labels}"]
-        return compose(choices)
-
-    return of
+def config_of(model, scale, labels="kinetics400"):
+    """The model's config and its checkpoint's entry, as scripts/run.py has them."""
+    return composed(f"model={model}", f"profile={scale}", f"dataset.labels={labels}")
 
 
-@pytest.fixture
-def built(composed):
-    def of(model, scale, classes=5):
-        config = composed(model, scale).model
-        config.update(checkpoint=None, num_classes=classes)
-        return instantiate(config)
-
-    return of
+def built(model, scale, classes=5):
+    config = config_of(model, scale).model
+    config.update(checkpoint=None, num_classes=classes)
+    return instantiate(config)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +34,8 @@ def built(composed):
         ("r2plus1d_50", "crop", "window", AOSA_MEAN, AOSA_STD),
     ],
 )
-def test_clips_are_those_of_the_papers(model, resize, sampling, mean, std, composed):
-    spec = composed(model, "paper").model.input
+def test_clips_are_those_of_the_papers(model, resize, sampling, mean, std):
+    spec = config_of(model, "paper").model.input
     assert (spec.frames, spec.height, spec.width, spec.interval) == (16, 112, 112, 1)
     assert (spec.resize, spec.sampling) == (resize, sampling)
     assert spec.short_side == (112 if resize == "crop" else None)
@@ -53,20 +44,20 @@ def test_clips_are_those_of_the_papers(model, resize, sampling, mean, std, compo
 
 
 @pytest.mark.parametrize("scale", ["mini", "paper"])
-def test_all_r2plus1d_have_one_place_in_the_tables(scale, composed):
-    configs = [composed(model, scale).model for model in ("r2plus1d", "r2plus1d_34", "r2plus1d_50")]
+def test_all_r2plus1d_have_one_place_in_the_tables(scale):
+    configs = [config_of(model, scale).model for model in ("r2plus1d", "r2plus1d_34", "r2plus1d_50")]
     assert {config.key for config in configs} == {"r2plus1d"}
     assert len({config.display for config in configs}) == 3
 
 
-def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists(built):
+def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists():
     """The list is that of R2Plus1D_18_Weights.KINETICS400_V1."""
     classifier = built("r2plus1d", "paper", classes=400)
     assert sum(parameter.numel() for parameter in classifier.parameters()) == 31_505_325
 
 
 @pytest.mark.parametrize("model", ["r2plus1d", "r2plus1d_50", "r3d"])
-def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model, built):
+def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model):
     """At 64 of the 112 pixels, which any of these networks takes, to save time."""
     classifier = built(model, "paper")
     clip = torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -77,7 +68,7 @@ def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model, built):
     assert getattr(classifier.recognizer.cls_head, "dropout", None) is None
 
 
-def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps(built):
+def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps():
     classifier = built("r3d", "mini")
     outputs = []
     hook = classifier.get_submodule(classifier.cam_layer).register_forward_hook(lambda *call: outputs.append(call[-1]))
@@ -87,15 +78,15 @@ def test_mini_r3d_is_small_and_its_cam_layer_has_cells_and_time_steps(built):
     assert sum(parameter.numel() for parameter in classifier.parameters()) <= 250_000
 
 
-def entries(conf_dir):
+def entries():
     """(name, entry) of all weights, `<scale>/<model>.<class list>`."""
-    for path in sorted((conf_dir / "model/size").glob("*/*.yaml")):
+    for path in sorted((CONF / "model/size").glob("*/*.yaml")):
         for labels, entry in OmegaConf.load(path).get("weights", {}).items():
             yield f"{path.parent.name}/{path.stem}.{labels}", OmegaConf.to_container(entry, resolve=False)
 
 
-def test_entries_of_weights_are_whole(conf_dir):
-    found = dict(entries(conf_dir))
+def test_entries_of_weights_are_whole():
+    found = dict(entries())
     assert {"mini/tsm.ucf101_24", "paper/r3d.kinetics700", "paper/slowfast_4x16.kinetics400"} <= set(found)
     for name, entry in found.items():
         assert isinstance(entry["num_classes"], int), name
@@ -116,8 +107,8 @@ PAIRS = {  # of the 14 tables; UCF101-24 in AOSA's are explained by the networks
 
 
 @pytest.mark.parametrize(("model", "labels"), [(model, labels) for model in PAIRS for labels in PAIRS[model]])
-def test_every_pair_of_the_tables_has_weights_of_its_classes(model, labels, composed):
+def test_every_pair_of_the_tables_has_weights_of_its_classes(model, labels):
     for scale, classes in zip(("mini", "paper"), PAIRS[model][labels], strict=True):
-        config = composed(model, scale, labels)
+        config = config_of(model, scale, labels)
         assert config.model.num_classes == classes
         assert config.model.checkpoint.file.endswith((".pth", ".safetensors"))

@@ -1,15 +1,15 @@
 """The weights that ship with the project do what their record says."""
 
 import json
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from helpers.paths import ROOT
+from helpers.configs import composed
+from helpers.paths import MINI, ROOT
 from omegaconf import DictConfig, OmegaConf
 
-from vxbench.config import build, compose
-from vxbench.datasets.mini.generate import Plan, generate, is_complete
+from vxbench.config import build
+from vxbench.datasets.mini.generate import Plan, is_complete
 from vxbench.models.checkpoints import PACKAGED, WEIGHTS, digest, locate
 from vxbench.training.outcome import accuracy
 from vxbench.training.settings import Training
@@ -34,32 +34,27 @@ def record(name) -> dict:
 
 
 @pytest.fixture(scope="module")
-def mini(tmp_path_factory):
-    """mini(part): a root with this part of the mini data; the user's own if it is there, else made anew.
+def mini(made_once):
+    """mini(part): a root with this part of the mini data; that of `make mini` if it is there, else made anew.
 
     A clip does not depend on how many others are made, so few training clips are. Only which of EPIC's clips are for
     testing hangs on how many there are.
     """
-    here = ROOT / "data" / "mini"
 
-    @lru_cache
     def root(part: str) -> Path:
-        if is_complete(here, Plan()):
-            return here
-        made = tmp_path_factory.mktemp("mini") / part
-        generate(made, only=[part], **({} if part == "epic55" else {"train_per_class": 1}))
-        return made
+        few = {} if part == "epic55" else {"train_per_class": 1}
+        return MINI if is_complete(MINI, Plan()) else made_once(f"tests_of_{part}", only=(part,), **few)
 
     return root
 
 
-def composed(conf_dir, record: dict, *overrides: str) -> DictConfig:
-    return compose([f"model={record['model']}", f"dataset={record['dataset']}", *overrides], "train")
+def config_of(record: dict, *overrides: str) -> DictConfig:
+    return composed(f"model={record['model']}", f"dataset={record['dataset']}", *overrides, name="train")
 
 
 @pytest.fixture(scope="module")
-def cfg(record, mini, conf_dir) -> DictConfig:
-    return composed(conf_dir, record, f"paths.data={mini(MADE_BY.get(record['labels'], record['labels']))}")
+def cfg(record, mini) -> DictConfig:
+    return config_of(record, f"paths.data={mini(MADE_BY.get(record['labels'], record['labels']))}")
 
 
 @pytest.fixture(scope="module")
