@@ -14,6 +14,7 @@ from vxbench.tables.published import tables
 from vxbench.tables.record import TableRun, new_record, read_record, read_records, record_name, write_record
 from vxbench.tables.reference import collect, provenance_of
 from vxbench.tables.results import RunInfo
+from vxbench.tables.spec import TableSpec
 
 PROFILE = RunInfo("mini", "generated clips", comparable=False)
 
@@ -122,6 +123,7 @@ def test_a_reference_has_the_plain_tables_and_an_index_of_just_these(results):
         (results / "tables" / f"{key}.md").write_text(key)
     write_record(record_of(results, key="fep_1", selected=True))
     write_record(record_of(results, key="step_3", profile=replace(PROFILE, protocol="released")))
+    write_record(record_of(results, stored(results, "osa", 0.5), key="my_own"))
     (results / "tables" / "fep_1_selected.md").write_text("of other shares")
     write_index(results / "tables", read_records(results))
     (results / "figures").mkdir()
@@ -133,6 +135,12 @@ def test_a_reference_has_the_plain_tables_and_an_index_of_just_these(results):
     listed = [line.split(".md)")[0].split("(")[-1] for line in (folder / "index.md").read_text().splitlines()[8:]]
     assert listed == tables()
     assert {folder / "index.md", folder / "fep_1.md", folder.parent / "provenance.json"} <= set(wrote)
+
+
+def test_a_reference_has_no_table_with_columns_of_ones_own(results):
+    write_record(replace(record_of(results), spec=TableSpec(also=("mine",))))
+    with pytest.raises(UserError, match=r"lacks .*aosa_4, "):
+        collect(results, "mini")
 
 
 def test_a_method_that_does_not_apply_left_no_unfinished_run(results):

@@ -20,12 +20,12 @@ FROM_RUN = ("commit", "versions", "hardware", "weights", "data")
 def collect(results: Path, profile: str) -> list[Path]:
     """Copies all tables and the papers' figures of a profile, and writes their index and provenance.json.
 
-    Tables of another protocol or with selected r_l and r_h stay out.
+    Tables of another protocol, with selected r_l and r_h or with columns or a name of one's own stay out.
 
     Raises:
         UserError: a table or a figure has not been made; the message names all that lack.
     """
-    records = [r for r in read_records(results) if r.profile.name == profile and r.name == r.key]
+    records = [record for record in read_records(results) if record.profile.name == profile and _as_printed(record)]
     wanted = [results / "figures" / f"{key}.png" for key in options("figure")]
     lacking = [key for key in tables() if key not in {record.key for record in records}]
     lacking += [path.stem for path in wanted if not path.exists()]
@@ -38,6 +38,11 @@ def collect(results: Path, profile: str) -> list[Path]:
     note = target / "provenance.json"
     note.write_text(json.dumps({record.key: provenance_of(record) for record in records}, indent=1) + "\n")
     return [*copied, write_index(target / FOLDER, records), note]
+
+
+def _as_printed(record: TableRun) -> bool:
+    """Whether it is a paper's table as the paper describes it, and no more."""
+    return record.key in tables() and record.name == record.key and not record.spec.also
 
 
 def provenance_of(record: TableRun) -> dict[str, Any]:
