@@ -10,7 +10,8 @@ from helpers.paths import ROOT
 
 from vxbench.commands.reproduce import runs_alone
 from vxbench.errors import UserError
-from vxbench.runner.multirun import missing_files
+from vxbench.runner.assemble import Assembled
+from vxbench.runner.multirun import cells, missing_files
 from vxbench.tables.published import tables, wanted_tables
 
 pytestmark = pytest.mark.slow
@@ -56,20 +57,25 @@ def test_an_unknown_paper_is_refused():
         wanted_tables(1, "lime")
 
 
+def lacking(key, profile, *overrides):
+    """What the cells of a table lack, a line each."""
+    return missing_files([Assembled(config) for config in cells(f"+table={key}", [f"profile={profile}", *overrides])])
+
+
 def test_the_paper_profile_lists_all_it_lacks_at_once(monkeypatch, tmp_path):
     monkeypatch.setenv("VXBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("VXBENCH_CHECKPOINTS", str(tmp_path / "weights"))
-    data, *checkpoints = missing_files("fep_1", "paper", [])
+    data, *checkpoints = lacking("fep_1", "paper")
     assert all(name in data for name in ("ucf101/videos", "pyannot.pkl", "testlist01.txt"))
     assert [any(f"{tmp_path}/weights/{name}" in line for line in checkpoints) for name in ("r2plus1d", "tsm")] == [
         True
     ] * 2
-    assert len(missing_files("fep_1", "paper", ["model.checkpoint=null"])) == 1
+    assert len(lacking("fep_1", "paper", "model.checkpoint=null")) == 1
 
 
 def test_the_mini_profile_lacks_nothing_once_its_data_are_made(monkeypatch, mini_data):
     monkeypatch.setenv("VXBENCH_MINI_DATA", str(mini_data))
-    assert missing_files("fep_1", "mini", []) == []
+    assert lacking("fep_1", "mini") == []
 
 
 def test_the_mini_profile_never_stands_in_for_the_paper(runner):

@@ -150,7 +150,7 @@ def test_methods_that_iterate_tell_where_they_are(world, clip, capsys, monkeypat
     monkeypatch.setattr("vxbench.own_video.explain.LINE_SECONDS", 0)
     assert main([f"video={clip}", "explainer=fep", "explainer.iterations=3"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == [f"fep: iteration {done} of 3" for done in (1, 2, 3)]
+    assert [line.split(",")[0] for line in lines] == ["fep: 1/3 iterations", "fep: 2/3 iterations"]
 
 
 def test_without_the_data_classes_have_numbers(world, clip, capsys, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_class_is_named_or_numbered(target, index):
 
 @pytest.mark.parametrize(
     ("target", "hint"),
-    [("PoleVautl", "did you mean PoleVault?"), ("4", "they are Biking, PoleVault, "), ("-1", "they are Biking, ")],
+    [("PoleVautl", "did you mean PoleVault?"), ("4", "there are Biking, PoleVault, "), ("-1", "there are Biking, ")],
 )
 def test_an_unknown_class_has_near_names(target, hint):
     with pytest.raises(UserError, match="is not predicted, nor one of 4 classes or its number") as caught:

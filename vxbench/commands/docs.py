@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.commands.common import DONE, FAILED, parser, refuse, run_command
 from vxbench.config import build, compose
 from vxbench.errors import UserError
-from vxbench.training.shipped import write_page
 
 FILE = Path(__file__).parents[2] / "docs" / "choices.yaml"
 ABOUT = """\
@@ -135,6 +134,8 @@ def _write() -> int:
         return FAILED
     FILE.with_suffix(".md").write_text(markdown(choices, sources(FILE)), encoding="utf-8")
     print(f"wrote {FILE.with_suffix('.md')}: {len(choices)} choices")
+    from vxbench.training.shipped import write_page
+
     print(f"wrote {write_page()}")
     return DONE
 
