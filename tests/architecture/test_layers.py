@@ -22,19 +22,8 @@ LAYERS = (  # from the bottom; what stands in one line does not import each othe
     {"__main__"},
 )
 HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}
-HEAVY = {
-    "hydra",
-    "omegaconf",
-    "mmaction",
-    "mmengine",
-    "wandb",
-    "decord",
-    "av",
-    "captum",
-    "matplotlib",
-    "scipy",
-    "pandas",
-}
+HEAVY = {"hydra", "omegaconf", "mmaction", "mmengine", "wandb", "decord", "pandas"}
+HEAVY |= {"av", "captum", "matplotlib", "scipy"}
 
 
 def _name(path) -> str:
