@@ -119,6 +119,13 @@ def options(group: str) -> list[str]:
     return sorted([*own, *PLUGINS.get(group, ())])
 
 
+def key_of(config: DictConfig, group: str) -> str:
+    """The name of the run's table or sweep: its `key`, else that of its file in conf/; "" where it is none."""
+    if group not in config:
+        return ""
+    return OmegaConf.select(config, f"{group}.key") or config.hydra.runtime.choices[group]
+
+
 def check_choices(overrides: list[str]) -> None:
     """Raises NotUnderstood for a group override that names no option, with the nearest one or that of a former name.
 

@@ -13,7 +13,7 @@ from vxbench.config import build
 from vxbench.datasets.base import Clip
 from vxbench.errors import ClipError, UserError
 from vxbench.explainers import Gradients
-from vxbench.runner import one_clip
+from vxbench.runner import assemble
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.job import run_cell
 from vxbench.runner.one_clip import explain_clip, kept_frames, open_clip, present_to_model, probabilities_of_kept
@@ -37,7 +37,7 @@ def one(config):
 
 
 def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
-    """Of a method that draws random numbers: the same clip, generator and scaling."""
+    """A method that draws random numbers gets the same clip, generator and scaling."""
     # One clip alone in its shard, so that both compute it in a batch of one.
     given = ("explainer=smoothgrad", "explainer.samples=3", f"paths.results={tmp_path}", "shard.count=8")
     config = config_of(mini_data, *given)
@@ -57,8 +57,8 @@ def test_the_map_is_the_one_a_cell_keeps(tmp_path, mini_data, one):
 def test_the_gpu_is_chosen_before_anything_is_put_on_it(config, monkeypatch):
     """A figure that then runs a cell would else hold one network on the first GPU and another on its own."""
     order = []
-    monkeypatch.setattr(one_clip, "own_gpu", lambda device: order.append(device))
-    monkeypatch.setattr(one_clip, "build", lambda config, key: order.append(key) or build(config, key))
+    monkeypatch.setattr(assemble, "own_gpu", lambda device: order.append(device))
+    monkeypatch.setattr(assemble, "build", lambda config, key: order.append(key) or build(config, key))
     open_clip(Assembled(config))
     assert order == ["dataset", "cpu", "model"]
 

@@ -25,6 +25,7 @@ from vxbench.commands.common import (
     show_traceback,
 )
 from vxbench.commands.figure import draw
+from vxbench.config import key_of
 from vxbench.errors import UserError, first_line
 from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
 
@@ -120,7 +121,7 @@ def conclude(config: DictConfig, outcomes: list[Outcome]) -> int:
     made = [
         _finish(key, lambda finish=finish: finish(config, outcomes))
         for group, finish in {"table": finish_table, "sweep": finish_sweep}.items()
-        if (key := _key(config, group))
+        if (key := key_of(config, group))
     ]
     _print(outcomes, failed)
     return FAILED if failed or not all(made) else DONE
@@ -147,11 +148,6 @@ def _print(outcomes: list[Outcome], failed: list[Outcome]) -> None:
     print(f"{cells}, {clips} computed, {lost} failed, {broken} failed")
     for outcome in failed:
         print(f"  {outcome.line()}")
-
-
-def _key(config: DictConfig, group: str) -> str:
-    """The name of the table or sweep of a run: its key, or that of its file in conf/; none where it is neither."""
-    return (OmegaConf.select(config, f"{group}.key") or config.hydra.runtime.choices[group]) if group in config else ""
 
 
 def _many(number: int, what: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vxbench.config import key_of
 from vxbench.errors import UserError
 from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
@@ -16,7 +17,7 @@ from vxbench.tables.render.markdown import escape
 from vxbench.tables.render.terminal import print_table
 from vxbench.tables.render.text import tau
 from vxbench.tables.results import CellResult
-from vxbench.tables.settings import incomplete, metrics_of, profile_of, spec_of, table_key, with_facts
+from vxbench.tables.settings import incomplete, metrics_of, profile_of, spec_of, with_facts
 from vxbench.tables.table import Table
 
 FORMATS = {".md": markdown.render, ".csv": long_csv.render, "_pairs.csv": render_pairs, ".tex": latex.render}
@@ -98,7 +99,7 @@ def _new_run(config: DictConfig, outcomes: list[Outcome], results: Path) -> tupl
     spec, rows = spec_of(config), dict(config.table.get("rows") or {})
     metrics = metrics_of(outcomes, results)
     profile = profile_of(config, outcomes, metrics)
-    record = new_record(table_key(config), profile, outcomes, results, rows, "selected" in config.table)
+    record = new_record(key_of(config, "table"), profile, outcomes, results, rows, "selected" in config.table)
     cells = record.cells()
     profile = replace(profile, settings=[*incomplete(record, cells), *profile.settings])
     return replace(record, profile=profile, spec=with_facts(record.key, spec, metrics, cells)), cells

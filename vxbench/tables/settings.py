@@ -30,11 +30,6 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAM
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
 
 
-def table_key(config: DictConfig) -> str:
-    """The name of the table: `table.key`, or that of its file in conf/table."""
-    return config.table.get("key") or config.hydra.runtime.choices.table
-
-
 def spec_of(config: DictConfig) -> TableSpec:
     """What the config's `table` says of rows and columns.
 
