@@ -230,7 +230,7 @@ def _unimportable(cause: ImportError, node: Any, key: str) -> str:
     place, target = next((pair for pair in _targets(node, key) if f"'{pair[1]}'" in str(cause)), (key, "a target"))
     reason = cause.__cause__ or cause
     absent = isinstance(reason, ModuleNotFoundError) and reason.name == target.split(".")[0]
-    hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. python scripts/run.py ..." if absent else ""
+    hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. vxbench run ..." if absent else ""
     return f"{place}._target_ = {target} cannot be imported: {first_line(reason)}{hint}"
 
 

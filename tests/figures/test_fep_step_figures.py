@@ -333,7 +333,7 @@ def test_curves_are_means_over_clips_ordered_by_their_area(config_of, tmp_path, 
 
 
 def test_a_table_that_is_not_there_is_one_line_with_the_command(config_of, tmp_path):
-    with pytest.raises(UserError, match=r"make the table first: python scripts/reproduce.py --paper fep --table 1 "):
+    with pytest.raises(UserError, match=r"make the table first: vxbench reproduce --paper fep --table 1 "):
         fep_4.make(config_of("fep_4"))
     a_record(tmp_path, profile="mini")
     with pytest.raises(UserError, match="is of profile mini; give profile=mini"):

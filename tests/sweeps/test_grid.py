@@ -89,7 +89,7 @@ def test_the_figure_is_drawn_again_from_the_csvs_of_its_profile(tmp_path, outcom
     # The pixels: the file also holds the second in which it was made.
     np.testing.assert_array_equal(matplotlib.image.imread(tmp_path / "figures" / "fep_5.png"), before)
     assert set(read_grids(tmp_path, "fep_bands", "mini")) == {("r2plus1d", "ucf101_24"), ("tsm", "ucf101_24")}
-    with pytest.raises(UserError, match=r"run the sweep first: python scripts/run.py \+sweep=fep_bands profile=paper"):
+    with pytest.raises(UserError, match=r"run the sweep first: vxbench run \+sweep=fep_bands profile=paper"):
         fep_5.make(config_of(tmp_path, "profile=paper"))
 
 

@@ -126,7 +126,7 @@ def test_what_was_not_chosen_or_under_another_profile_is_refused(selected, tmp_p
     content["chosen"]["r2plus1d"]["epic_object"]["weights"] = "12"
     del content["chosen"]["tsm"]
     selected.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"no choice for tsm on ucf101_24; run python scripts/select_fep.py model=tsm"):
+    with pytest.raises(UserError, match=r"no choice for tsm on ucf101_24; run vxbench select-fep model=tsm"):
         overrides(selected, "fep_1")
     with pytest.raises(UserError, match=r"r2plus1d on epic_object was chosen with profile=mini; run .* profile=paper"):
         overrides(selected, "fep_2", "paper")

@@ -42,7 +42,7 @@ def record_of(config: DictConfig) -> TableRun:
     name = record_name(config.table.key, config.protocol.name)
     path = Path(config.paths.results) / FOLDER / f"{name}.json"
     paper, number = config.table.key.split("_")
-    again = f"python scripts/reproduce.py --paper {paper} --table {number} --profile {config.profile.name}"
+    again = f"vxbench reproduce --paper {paper} --table {number} --profile {config.profile.name}"
     if not path.exists():
         raise UserError(f"{path} is not there; make the table first: {again}")
     record = read_record(path)

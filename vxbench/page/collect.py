@@ -122,7 +122,7 @@ def _figure(key: str, path: Path, profiles: set[str]) -> FigureFile:
     try:
         facts = facts_of(png)
     except OSError as error:
-        raise UserError(f"{path} is no picture; make it again: python scripts/figure.py {key}") from error
+        raise UserError(f"{path} is no picture; make it again: vxbench figure {key}") from error
     return FigureFile(key, f"{caption(key)} {origin(facts, profiles)}", png)
 
 

@@ -203,6 +203,6 @@ def read_grids(results: Path, key: str, profile: str) -> dict[Pair, pd.DataFrame
     folder = Path(results) / FOLDER
     found = [read_grid(path) for path in sorted(folder.glob(f"{key}_{profile}_*.csv"))]
     if not found:
-        how = f"run the sweep first: python scripts/run.py +sweep={key} profile={profile}"
+        how = f"run the sweep first: vxbench run +sweep={key} profile={profile}"
         raise UserError(f"{folder} has no {key}_{profile}_<model>_<dataset>.csv; {how}")
     return {(grid.model[0], grid.dataset[0]): grid for grid in found}

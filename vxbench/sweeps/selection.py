@@ -24,7 +24,7 @@ SWEEP = "+sweep=fep_select"
 FOLDER = "selected"
 EQUAL = 1e-9  # means of the same values that differ by less, do so by rounding
 MOST = 0.5  # of a cell's maps
-HEAD = "# Chosen by scripts/select_fep.py on training clips, to be given to scripts/reproduce.py --bands.\n"
+HEAD = "# Chosen by vxbench select-fep on training clips, to be given to vxbench reproduce --bands.\n"
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,11 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError as error:
-        raise UserError(f"{path} is not there; choose first: python scripts/select_fep.py model=r2plus1d") from error
+        raise UserError(f"{path} is not there; choose first: vxbench select-fep model=r2plus1d") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(content, dict) or not isinstance(content.get("chosen"), dict):
-        raise UserError(f"{path} is not a file of scripts/select_fep.py: it has no node `chosen`")
+        raise UserError(f"{path} is not a file of vxbench select-fep: it has no node `chosen`")
     return content
 
 
@@ -242,7 +242,7 @@ def overrides(path: Path, table_key: str, profile: str = "mini") -> list[str]:
 def choice_of(content: dict, model: str, dataset: str, profile: str, path: Path) -> dict[str, Any]:
     """What was chosen for a model and data set, as long as it was under this profile."""
     found = content["chosen"].get(model, {}).get(dataset)
-    how = f"python scripts/select_fep.py model={model} dataset={dataset} profile={profile}"
+    how = f"vxbench select-fep model={model} dataset={dataset} profile={profile}"
     if found is None:
         raise UserError(f"{path} has no choice for {model} on {dataset}; run {how}")
     if lacking := [name for name in ("criterion", "n", "profile", "clips", *FACTS) if name not in found]:

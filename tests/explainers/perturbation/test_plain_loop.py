@@ -62,7 +62,7 @@ def test_float32_runs_are_those_of_plain_autograd_to_the_last_bits(case, step, s
     method = (EP3DEvenly if evenly else EP3D)(areas=(area,), iterations=11, step=step, sigma=sigma)
     found = seeds_of(record(method, model, clip, target)[1])
     assert (found[-1] - found[0]).abs().max() > 0.1
-    # Measured 0 with AVX2. With AVX-512, which sums left-over elements otherwise, a last bit (1.2e-7) in up to 5 % of the
-    # seeds; after it two ranks of the area term may change places, and what hangs on them.
+    # Measured 0 with AVX2. With AVX-512, which sums left-over elements otherwise, a last bit (1.2e-7) in up to 5 % of
+    # the seeds; after it two ranks of the area term may change places, and what hangs on them.
     torch.testing.assert_close(found[:3], expected[:3], rtol=0, atol=1e-6)
     assert ((found - expected).abs() > 1e-6).double().mean() < 0.01
