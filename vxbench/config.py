@@ -123,7 +123,7 @@ def key_of(config: DictConfig, group: str) -> str:
     """The name of the run's table or sweep: its `key`, else that of its file in conf/; "" where it is none."""
     if group not in config:
         return ""
-    return OmegaConf.select(config, f"{group}.key") or config.hydra.runtime.choices[group]
+    return OmegaConf.select(config, f"{group}.key") or dict(config.hydra.runtime.choices).get(group) or ""
 
 
 def check_choices(overrides: list[str]) -> None:
@@ -185,6 +185,20 @@ def build(config: DictConfig, key: str, **extra: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         raise UserError(f"{key}: {cause or first_line(error)}") from error
+
+
+def class_of(config: DictConfig, target: str, key: str) -> Any:
+    """What a `_target_` of the node `key` names, imported if the config's allow-list has it.
+
+    Raises:
+        UserError: it is not on the list, or cannot be imported.
+    """
+    node = OmegaConf.create({"_target_": target})
+    _check_targets(node, key, _allowed(config))
+    try:
+        return pkgutil.resolve_name(target)
+    except Exception as error:  # a module may raise anything when it is imported
+        raise UserError(f"{key}._target_ = {target} cannot be imported: {first_line(error)}") from error
 
 
 def _allowed(config: DictConfig) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ RUN = {
     "run": "1",
     "started": "2026-01-01T00:00:00+00:00",
     "finished": None,
-    "command": ["run.py", "+table=fep_1"],
+    "command": ["vxbench", "run", "+table=fep_1"],
     "commit": "0123456789abcdef+",
     "versions": {"python": "3.11"},
     "hardware": {"cpu": "a processor", "device": "cpu", "gpu": ""},

@@ -38,5 +38,6 @@ def test_origins_keep_what_cells_share_once():
     assert {cell.clip_list for cell in found.cells} == {"list 1"}
     fep = next(cell for cell in found.cells if cell.row == "fep")
     assert (fep.clips, fep.computed, fep.seconds, fep.weights) == (2, 1, 2.5, "w1")
-    assert fep.runs[0].startswith("2026-01-01T00:00:00+00:00 to an end that it did not reach: 2 clips in 2.5 s; run.py")
+    unfinished = "2026-01-01T00:00:00+00:00 to an end that it did not reach: 2 clips in 2.5 s; vxbench run"
+    assert fep.runs[0].startswith(unfinished)
     assert machine_line(found.environments["machine 1"]) == "a processor, cpu"

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError
@@ -98,6 +99,15 @@ def hydra_words(page: Parser, argv: Sequence[str] | None) -> list[str]:
     return [*given.overrides, *(word for word in words if word not in given.overrides)]
 
 
+def composable(words: Sequence[str]) -> list[str]:
+    """Overrides that compose what Hydra will run on these words: its folder of further configs as a search path."""
+    overrides = [word for word in words if is_override(word) and not word.startswith("-")]
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    flags.add_argument("-cd", "--config-dir")
+    folder = flags.parse_known_args([word for word in words if word not in overrides])[0].config_dir
+    return [*overrides, *([f"hydra.searchpath=['file://{Path(folder).resolve()}']"] if folder else [])]
+
+
 def run_hydra(task: Callable, config: str, words: Sequence[str]) -> None:
     """Has Hydra run a task, a function of a module, on conf/<config>.yaml under these words.
 
@@ -155,6 +165,7 @@ def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
     except KeyboardInterrupt:
         return refuse(f"stopped; {stopped}" if stopped else "stopped")
     except Exception as error:
+        error = error.__cause__ if isinstance(error.__cause__, UserError) else error  # raised inside Hydra
         status = _status_of(error)
         if status is None or show_traceback():
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.commands.common import KEPT, Parser, add_overrides, parser, run_command, understanding
-from vxbench.commands.run import conclude, run
+from vxbench.commands.run import check_table, conclude, run
 from vxbench.config import check_choices, compose, conf_dir, options
 from vxbench.errors import UserError
 from vxbench.ranges import whole
@@ -42,7 +42,7 @@ def _page() -> Parser:
 def _reproduce(given: Namespace) -> int:
     with understanding():
         chosen = wanted_tables(given.table, given.paper)
-        whole("--jobs", given.jobs or 1, 1)
+        whole("--jobs", 1 if given.jobs is None else given.jobs, 1)
     check_choices(given.overrides)
     words = {
         key: [f"+table={key}", f"profile={given.profile}", *bands(given.bands, key, given.profile), *given.overrides]
@@ -56,6 +56,8 @@ def _reproduce(given: Namespace) -> int:
         key: [Assembled(config, datasets=datasets) for config in cells(first, rest)]
         for key, (first, *rest) in words.items()
     }
+    for of_table in words.values():
+        check_table(of_table)
     need(given.profile, assembled)
     return max(run_table(key, given, words[key], assembled[key]) for key in chosen)
 

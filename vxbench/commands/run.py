@@ -16,6 +16,7 @@ from vxbench.commands.common import (
     DONE,
     FAILED,
     KEPT,
+    composable,
     hydra_parser,
     hydra_words,
     one_line,
@@ -23,9 +24,10 @@ from vxbench.commands.common import (
     run_command,
     run_hydra,
     show_traceback,
+    understanding,
 )
 from vxbench.commands.figure import draw
-from vxbench.config import key_of
+from vxbench.config import check_choices, compose, key_of
 from vxbench.errors import UserError, first_line
 from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
 
@@ -52,6 +54,7 @@ def run(words: list[str]) -> int:
         HydraException, OmegaConfBaseException, NotUnderstood: the words fit nothing.
     """
     Summary.failed = False
+    check_table(words)
     try:
         run_hydra(job, "run", words)
     except (UserError, HydraException, OmegaConfBaseException):
@@ -61,6 +64,24 @@ def run(words: list[str]) -> int:
             raise
         return refuse(f"{type(error).__name__}: {one_line(error, last=True)}; {KEPT}")
     return FAILED if Summary.failed else DONE
+
+
+def check_table(words: list[str]) -> None:
+    """Refuses, before any cell is computed, what a table cannot have.
+
+    Raises:
+        NotUnderstood: a setting of the table that is none.
+    """
+    overrides = composable(words)
+    if not any(word.lstrip("+").startswith("table") for word in overrides):
+        return
+    check_choices(words)
+    config = compose(overrides, multirun=True)
+    if "table" in config:
+        from vxbench.tables.settings import spec_of
+
+        with understanding():
+            spec_of(config)
 
 
 def job(config: DictConfig) -> Outcome:
@@ -112,6 +133,7 @@ class Summary(Callback):
         Summary.failed = any(o.status == "failed" for o in read_outcomes(folder.parent, folder.name))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        Summary.failed = True  # Hydra turns what is raised here into a warning
         Summary.failed = conclude(config, read_cells(Path(config.hydra.sweep.dir), config.shard.count)) != DONE
 
 
@@ -180,4 +202,4 @@ def finish_sweep(config: DictConfig, outcomes: list[Outcome]) -> list[Path]:
     found = grids(sweep, outcomes)
     if "select" in config:
         return select(Selection.of(config), outcomes, found)
-    return [*merge_grids(sweep, found), *draw(config)]
+    return [*merge_grids(sweep, found), *(draw(config) if "figure" in config else [])]

@@ -1,6 +1,6 @@
 """Chooses F-EP's r_l and r_h for a network and a data set, on clips that no table is made of."""
 
-from vxbench.commands.common import KEPT, hydra_parser, hydra_words, is_override, run_command, understanding
+from vxbench.commands.common import KEPT, composable, hydra_parser, hydra_words, run_command, understanding
 from vxbench.commands.run import run
 from vxbench.config import check_choices
 from vxbench.errors import OutOfRange
@@ -26,5 +26,5 @@ def _select(words: list[str]) -> int:
 
     check_choices(words)
     with understanding(OutOfRange):
-        check([word for word in words if is_override(word)])
+        check(composable(words))
     return run([SWEEP, *words])

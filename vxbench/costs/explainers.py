@@ -6,7 +6,7 @@ import statistics
 from vxbench.config import options
 from vxbench.costs.network import assembled, forward_and_gradient, network, random_clips
 from vxbench.costs.options import check_names, check_networks
-from vxbench.device import machine, now, timed
+from vxbench.device import machine, now, own_gpu, timed
 from vxbench.errors import NotUnderstood
 from vxbench.explainers.perturbation.loop import Iteration, PerturbationExplainer
 
@@ -23,6 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     check_networks(given, "iterations")
+    own_gpu(given.device)
     check_names("explainers", given.explainers, options("explainer"))
     for explainer in given.explainers:
         method = assembled(given.models[0], given.device, f"explainer={explainer}").explainer

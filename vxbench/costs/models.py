@@ -10,7 +10,7 @@ import torch
 
 from vxbench.costs.network import assembled, forward_and_gradient, network, random_clips
 from vxbench.costs.options import check_networks, every_model
-from vxbench.device import machine, median_time
+from vxbench.device import machine, median_time, own_gpu
 from vxbench.errors import UserError
 
 PRECISIONS = ("fp32", "bf16")
@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     check_networks(given, "repeats")
+    own_gpu(given.device)
     if given.write:
         _make_folder(given.write)
     rows = []

@@ -1,4 +1,4 @@
-"""What the options of all parts have in common: they are refused before anything is timed."""
+"""Checks the options that the parts of the benchmark share, before anything is timed."""
 
 import argparse
 from collections.abc import Iterable, Sequence

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from vxbench.costs.pace import Part, network_key
 from vxbench.datasets.base import VideoDataset
@@ -107,7 +108,10 @@ def part_bytes(clips: int, keys: tuple[str, ...]) -> int:
 def _key(parts: Assembled) -> tuple:
     """Cells that lack data or weights are told apart as well, but no results are found for them."""
     dataset = parts.get("dataset")
-    cell = parts.cell_with(parts.get("weights") or ABSENT, dataset.digest() if dataset else ABSENT)
+    try:
+        cell = parts.cell_with(parts.get("weights") or ABSENT, dataset.digest() if dataset else ABSENT)
+    except OmegaConfBaseException:  # without weights, not even the number of classes may be known
+        return ()
     return (cell.id, parts.settings.shard, parts.settings.shards)
 
 
@@ -115,7 +119,7 @@ def _count(plan: CellPlan) -> None:
     """Fills in the clips of the cell, those that are done and the pictures left."""
     settings, dataset = plan.assembled.settings, plan.videos
     if dataset is None:
-        asked = plan.assembled.clips_asked_for
+        asked = plan.assembled.get("clips_asked_for")
         plan.clips = None if asked is None else len(range(settings.shard, asked, settings.shards))
         plan.about, plan.pictures = True, settings.pictures
         return

@@ -61,7 +61,7 @@ class VideoDataset:
     classes: list[str]
     clips: list[ClipRef]
     selection: str
-    source: str  # where its videos are got, in a few words
+    source: str = ""  # where its videos are got, in a few words
     published_classes: ClassVar[int | None] = None  # that have clips in the published test split
     published_clips: ClassVar[int | None] = None  # of that split, its first fold
 
@@ -122,9 +122,9 @@ class VideoDataset:
 
         settings: the data set's node of the configuration.
         """
-        if settings.get("fold", 1) != 1 or settings["split"] == "train":
+        if settings.get("fold", 1) != 1 or settings.get("split") == "train":
             return None
-        if settings["per_class"] is None:
+        if settings.get("per_class") is None:
             return cls.published_clips
         return cls.published_classes and cls.published_classes * settings["per_class"]
 

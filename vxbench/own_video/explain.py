@@ -171,7 +171,8 @@ def progress(explainer: Explainer, name: str) -> Iterator[None]:
     if not isinstance(explainer, PerturbationExplainer):
         yield
         return
-    with Progress(name, explainer.iterations, live=True, unit="iterations", every_s=LINE_SECONDS) as line:
+    parts = -(-len(explainer.areas) // explainer.chunk)  # masks that are not optimised together come one after another
+    with Progress(name, parts * explainer.iterations, live=True, unit="iterations", every_s=LINE_SECONDS) as line:
         explainer.observer = lambda step: line.advance(1)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What is told of a user's own video once it is explained: the terminal's summary and the files."""
+"""Writes the summary and the files of an explained video."""
 
 import json
 from collections.abc import Iterator

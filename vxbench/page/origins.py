@@ -1,4 +1,4 @@
-"""Everything without a number, with its reason: cells, clips that failed, values that could not be scored."""
+"""Lists everything without a number, with its reason: cells, clips that failed, values that could not be scored."""
 
 import json
 from collections.abc import Callable, Iterator

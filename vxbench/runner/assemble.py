@@ -1,6 +1,5 @@
-"""Turns a composed config into the typed parts of a cell; what lies behind it reads no config."""
+"""Turns a composed config into the typed parts of a cell; what computes behind it reads no config."""
 
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from vxbench.config import build
+from vxbench.config import build, class_of
 from vxbench.datasets.base import VideoDataset
 from vxbench.device import check_device, full_precision, hardware, own_gpu
 from vxbench.errors import UserError, first_line
@@ -183,7 +182,8 @@ class Assembled:
         if self._config.scale.name != "paper":
             return None
         settings = OmegaConf.to_container(self._config.dataset, resolve=True)
-        return pkgutil.resolve_name(settings["_target_"]).asked_for(settings)
+        dataset = class_of(self._config, settings["_target_"], "dataset")
+        return dataset.asked_for(settings) if hasattr(dataset, "asked_for") else None
 
     @property
     def labels(self) -> str:
@@ -227,7 +227,10 @@ class Assembled:
 
     def cell_with(self, weights: str, data: str) -> Cell:
         """The cell for these digests, of which those of absent files are ABSENT."""
-        machine = hardware(self.settings.device) if self.timed and self.get("usable_device") else None
+        machine = None
+        if self.timed and self.get("usable_device"):
+            own_gpu(self.device)  # the one that will be timed
+            machine = hardware(self.device)
         return cell_of(self._config, self.choices, weights, data, machine)
 
     @cached_property
@@ -259,17 +262,6 @@ class Assembled:
         with open_dict(config):
             config.model.checkpoint, config.model.num_classes = None, classes
         return Assembled(config, self.choices, self.fetch, self._datasets)
-
-
-def assemble(config: DictConfig, choices: Mapping[str, str] | None = None) -> Assembled:
-    """Every part of the cell that a config describes, built but for its network.
-
-    choices: see `Assembled`.
-
-    Raises:
-        UserError: the first part that cannot be had, in one line.
-    """
-    return Assembled(config, choices).check()
 
 
 def check_keys(metrics: Mapping[str, Metric]) -> None:

@@ -104,10 +104,11 @@ def finished(cells: Iterable[Assembled]) -> list[Outcome] | None:
     for parts in cells:
         try:
             job = Job(parts.check())
-        except (UserError, OSError):
+            done = job.concluded(job.outcome())
+            left = job.settings.shards > 1 or (done.status == "complete" and job.missing_batches())
+        except Exception:  # whatever is wrong with one cell, its job will say
             return None
-        done = job.concluded(job.outcome())
-        if job.settings.shards > 1 or (done.status == "complete" and job.missing_batches()):
+        if left:
             return None
         outcomes.append(done)
     return outcomes

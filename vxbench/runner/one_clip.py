@@ -55,7 +55,7 @@ def open_clip(parts: Assembled, clip_id: str | None = None) -> OneClip:
         UserError: a setting or file the user has to mend, or no such clip; the message names ids near it.
         ClipError: the clip cannot be decoded.
     """
-    parts.usable_device, parts.matching_classes  # noqa: B018  refused before the clip is decoded
+    parts.usable_device, parts.weights, parts.matching_classes  # noqa: B018  refused before the clip is decoded
     ref = find(parts.dataset, clip_id)
     clip = decode(parts.dataset, ref, parts.settings.timeout_s)
     return present_to_model(parts, ref.id, clip, parts.dataset.classes, ref.label)

@@ -56,7 +56,7 @@ def _time() -> str:
 def _command() -> list[str]:
     """The command line that computes the cell alone; in a worker of a sweep sys.argv has the words of others."""
     if HydraConfig.initialized():
-        return ["run.py", *HydraConfig.get().overrides.task]
+        return ["vxbench", "run", *HydraConfig.get().overrides.task]
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 

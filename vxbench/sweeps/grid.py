@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.config import key_of
 from vxbench.errors import UserError
 from vxbench.files import locked, write_whole
 from vxbench.metrics.facts import fact
@@ -37,7 +38,7 @@ class Sweep:
 
     @classmethod
     def of(cls, config: DictConfig) -> "Sweep":
-        return cls(config.sweep.key, dict(config.sweep.columns), config.profile.name, Path(config.paths.results))
+        return cls(key_of(config, "sweep"), dict(config.sweep.columns), config.profile.name, Path(config.paths.results))
 
     def store(self, cell: str) -> Store:
         return Store(self.results / "cells" / cell)

@@ -10,7 +10,7 @@ from vxbench.errors import UserError
 from vxbench.files import write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.tables.published import layout, tables
-from vxbench.tables.record import FOLDER, TableRun, new_record, read_records, write_record
+from vxbench.tables.record import FOLDER, TableRun, new_record, readable_records, write_record
 from vxbench.tables.render import latex, long_csv, markdown
 from vxbench.tables.render.long_csv import render_pairs
 from vxbench.tables.render.markdown import escape
@@ -91,13 +91,13 @@ def make_and_show(config: DictConfig, outcomes: list[Outcome]) -> tuple[TableRun
     record = replace(record, taus=taus)
     paths = [write_record(record), *write_table(table, results / FOLDER, record.name)]
     print_table(table)
-    return record, [*paths, write_index(results / FOLDER, read_records(results))]
+    return record, [*paths, write_index(results / FOLDER, readable_records(results))]
 
 
 def _new_run(config: DictConfig, outcomes: list[Outcome], results: Path) -> tuple[TableRun, list[CellResult]]:
     """The record of the run with all that config, cells and metrics say of it, and its cells."""
     spec, rows = spec_of(config), dict(config.table.get("rows") or {})
-    metrics = metrics_of(outcomes, results)
+    metrics = metrics_of(config, outcomes, results)
     profile = profile_of(config, outcomes, metrics)
     record = new_record(key_of(config, "table"), profile, outcomes, results, rows, "selected" in config.table)
     cells = record.cells()

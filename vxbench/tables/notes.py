@@ -9,7 +9,7 @@ from vxbench.tables.results import CellResult, RunInfo
 from vxbench.tables.statistics import LEVEL, MIN_RANKED, RESAMPLES, SEED, least_p
 from vxbench.tables.table import STATES, Column, Entry, Row, Table
 
-ORDERS_NAMED = 3  # reversed orders named in a line before it says how many more
+NAMED = 3  # reversed orders, or cells, named in a line before it says how many more
 
 
 def real_differences(table: Table) -> list[str]:
@@ -74,8 +74,8 @@ def printed_orders(table: Table) -> list[str]:
 def _named(table: Table, those: Orders) -> str:
     """Which orders are reversed, in brackets."""
     names = {row.key: row.display for row in table.rows}
-    named = [f"{names[a]} before {names[b]}" for a, b in those.reversed[:ORDERS_NAMED]]
-    more = [f"{len(those.reversed) - ORDERS_NAMED} more"] if len(those.reversed) > ORDERS_NAMED else []
+    named = [f"{names[a]} before {names[b]}" for a, b in those.reversed[:NAMED]]
+    more = [f"{len(those.reversed) - NAMED} more"] if len(those.reversed) > NAMED else []
     return f" ({', '.join(named + more)})" if named else ""
 
 
@@ -108,7 +108,6 @@ def _both(table: Table, column: Column, own: Entry, assigned: Value, exchanged: 
     return "{}; printed {} as assigned, {} if exchanged".format(measured, *printed)
 
 
-NAMED = 3  # cells named in a line before it says how many more
 PROTOCOLS = {
     "described": "scored as the papers describe it",
     "released": "boxes and pointing games as STEP's authors' evaluation code has them, defects included; other metrics "

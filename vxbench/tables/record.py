@@ -1,6 +1,8 @@
 """Keeps what a table was made of in results/tables/<name>.json, from which it is made again without computing."""
 
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +133,29 @@ def _spec(content: dict[str, Any]) -> TableSpec:
 
 
 def read_records(results: Path) -> list[TableRun]:
-    """Every table made in this folder of results, in the papers' order."""
-    found = [read_record(path) for path in sorted((Path(results) / FOLDER).glob("*.json"))]
+    """Every table made in this folder of results, in the papers' order.
+
+    Raises:
+        UserError: a file is not the record of a table.
+    """
+    return _in_order(read_record(path) for path in _paths(results))
+
+
+def readable_records(results: Path) -> list[TableRun]:
+    """The same without the records that cannot be read, as those of another version; each is said."""
+    found = []
+    for path in _paths(results):
+        try:
+            found.append(read_record(path))
+        except UserError as error:
+            print(f"note: {error}", file=sys.stderr)
+    return _in_order(found)
+
+
+def _paths(results: Path) -> list[Path]:
+    return sorted((Path(results) / FOLDER).glob("*.json"))
+
+
+def _in_order(records: Iterable[TableRun]) -> list[TableRun]:
     order = {key: place for place, key in enumerate(tables())}
-    return sorted(found, key=lambda record: (order.get(record.key, len(order)), record.name))
+    return sorted(records, key=lambda record: (order.get(record.key, len(order)), record.name))

@@ -29,7 +29,6 @@ class CellResult:
         the columns POOLING every clip counts alike.
     not_applicable: why the explainer has no meaning for the model; the table prints a dash.
     error: why the whole cell failed; the table prints "failed".
-    maps: {clip id: (T, H, W) float in [0, 1]}, of a few clips.
     """
 
     model: str
@@ -38,7 +37,6 @@ class CellResult:
     rows: pd.DataFrame
     not_applicable: str = ""
     error: str = ""
-    maps: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         if not len(self.rows):

@@ -1,7 +1,6 @@
 """Reads from config and cells what a table says of how it was made: its title, its layout, the settings below it."""
 
 import json
-import pkgutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from vxbench.errors import UserError, did_you_mean, first_line
+from vxbench.config import class_of
+from vxbench.errors import UserError, did_you_mean
 from vxbench.metrics import Metric
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import CLIPS, Store
@@ -43,25 +43,18 @@ def spec_of(config: DictConfig) -> TableSpec:
     return checked_spec({name: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for name, v in given.items()})
 
 
-def metrics_of(outcomes: Iterable[Outcome], results: Path) -> list[MetricUse]:
+def metrics_of(config: DictConfig, outcomes: Iterable[Outcome], results: Path) -> list[MetricUse]:
     """The metrics that scored the cells, each class once for every set of options, in the order of the configs.
 
     Raises:
-        UserError: one that cannot be imported here.
+        UserError: one that cannot be imported here, or that the config's `allow` has not.
     """
     stores = [Store(results / "cells" / outcome.cell) for outcome in outcomes if outcome.cell]
     identities = [yaml.load(store.read_note("config.yaml"), LOADER) or {} for store in stores]
     nodes = {json.dumps(n, sort_keys=True): n for identity in identities for n in identity.get("metric", {}).values()}
-    found = [(_imported(node["_target_"]), node) for node in nodes.values()]
-    return [(metric, _options(node)) for metric, node in found if issubclass(metric, Metric)]
-
-
-def _imported(target: str) -> type:
-    try:
-        return pkgutil.resolve_name(target)
-    except (ImportError, AttributeError) as error:
-        hint = "put its folder on PYTHONPATH and run again; the cells are kept"
-        raise UserError(f"metric {target} cannot be imported: {first_line(error)}; {hint}") from error
+    found = [(class_of(config, node["_target_"], "metric"), node) for node in nodes.values()]
+    classes = [(metric, node) for metric, node in found if isinstance(metric, type) and issubclass(metric, Metric)]
+    return [(metric, _options(node)) for metric, node in classes]
 
 
 def _options(node: dict[str, Any]) -> dict[str, Any]:

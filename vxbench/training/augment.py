@@ -1,4 +1,4 @@
-"""Which frames of a video an epoch sees, and how their pixels vary: the random part of a recipe."""
+"""Draws the frames of a video that an epoch sees and varies their pixels: the random part of a recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Accuracy of a classifier on clips."""
+"""Measures the accuracy of a classifier on clips, and writes its weights with their record."""
 
 import json
 import platform

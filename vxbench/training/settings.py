@@ -67,6 +67,7 @@ class Training:
         tested_on = (cfg.control,) if cfg.control else (None, *cfg.test_controls)
         _check(cfg, tested_on)
         start = cfg.weights.get(cfg.init, cfg.init) if cfg.init else None
+        start = OmegaConf.to_container(start, resolve=True) if OmegaConf.is_config(start) else start
         plain = {key: cfg[key] for key in ("init", "control", "in_memory", "unreadable", "amp", "resume", "download")}
         return cls(
             parts=Assembled(cfg),

@@ -196,7 +196,7 @@ def _record(
         "dataset": hydra.runtime.choices["dataset"],
         "labels": how.parts.labels,
         "scale": how.scale,
-        "command": shlex.join(["python", "scripts/train.py", *hydra.overrides.task]),
+        "command": shlex.join(["vxbench", "train", *hydra.overrides.task]),
         "control": how.control,
         "accuracy": scores,
         "train_classes": how.classes,
