@@ -133,3 +133,17 @@ def test_wandb_offline_needs_no_account(runner):
     assert done.returncode == 0
     assert "goes on without" not in done.stderr
     assert list((runner.results / "wandb").rglob("*.wandb"))
+
+
+def test_a_rule_of_ones_own_makes_no_sweep_and_failed_cells_fail_the_run(runner):
+    rule = "+sweep.sum_at_most_one=[explainer.r_l,explainer.r_h]"
+    done = runner.here("-m", "explainer.r_h=0.1,0.9", "paths.data=nowhere", rule)
+    assert done.returncode == 1
+    assert "1 cell, 0 clips computed, 0 clips failed, 1 cell failed" in done.stdout  # 0.5 + 0.9 > 1 is none
+
+
+def test_what_a_table_cannot_have_is_refused_before_its_cells(runner):
+    done = runner.here("+table=fep_1", "+table.colums=[dc]")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: table.colums is no key of a table; did you mean columns?\n"
+    assert not runner.results.exists()

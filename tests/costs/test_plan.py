@@ -1,5 +1,6 @@
 """The dry run says what a run then does, and writes nothing."""
 
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -464,3 +465,14 @@ def test_a_real_network_is_timed(empty):
     found = pace.measure(Assembled(config))
     assert min(found.forward, found.both) > 0
     assert config.model.checkpoint == "/no/such/file"
+
+
+@pytest.mark.parametrize("given", [["model=r3d"], ["dataset._target_=my_data.Mine"], ["dataset._target_=this.s"]])
+def test_a_cell_that_cannot_be_told_apart_is_planned_as_far_as_it_goes(given, empty, capsys):
+    """Without weights not even the number of classes is known; what is not on the allow-list is not imported."""
+    words = ["--table=1", "--paper=fep", "--profile=paper", "--no-timing", "explainer=random"]
+    assert main([*words, *(f"hydra.sweeper.params.{word}" if word == "model=r3d" else word for word in given)]) == 1
+    said = capsys.readouterr()
+    assert items(said.out)
+    assert not [line for line in said.err.splitlines() if "Error" in line]
+    assert "this" not in sys.modules

@@ -10,7 +10,8 @@ from vxbench.errors import UserError
 from vxbench.models import fetch
 from vxbench.models.checkpoints import WEIGHTS
 from vxbench.runner.assemble import Assembled
-from vxbench.runner.multirun import cells, combinations, missing_files
+from vxbench.runner.multirun import cells, combinations, finished, missing_files
+from vxbench.runner.store import frame
 from vxbench.runner.weights import weights_digest, weights_file
 
 CONTENT = (WEIGHTS / "mini_tsm.safetensors").read_bytes()
@@ -178,3 +179,26 @@ def test_null_is_random_weights(empty):
 def test_download_is_true_or_false(value):
     with pytest.raises(UserError, match=r"download = .* is not one of False, True"):
         weights_file(composed("model=tsm", f"++download={value}"))
+
+
+@pytest.fixture
+def done(monkeypatch, tmp_path, mini_data):
+    """A cell with rows of all its clips."""
+    monkeypatch.setenv("VXBENCH_MINI_DATA", str(mini_data))
+    config = composed("explainer=centre", "metric=topk", "dataset.per_class=1", f"paths.results={tmp_path}")
+    parts = Assembled(config, {"dataset": "ucf101_24", "explainer": "centre"})
+    ok = {"label": 0, "target": 0, "status": "ok", "metric": "top1", "value": 1.0, "reason": "", "degenerate": False}
+    parts.store.commit(frame([ok | {"clip": ref.id} for ref in parts.dataset.clips]))
+    return parts
+
+
+def test_cells_of_which_nothing_is_left_have_their_outcomes_at_once(done):
+    [outcome] = finished([done])
+    assert (outcome.status, outcome.cell, outcome.computed) == ("complete", done.cell.id, 0)
+    assert outcome.clips == len(done.dataset.clips)
+
+
+def test_a_damaged_part_leaves_its_cell_to_a_job_which_says_what_is_wrong(done):
+    [part] = done.store.folder.glob("part-*.parquet")
+    part.write_bytes(b"no parquet")
+    assert finished([done]) is None

@@ -165,7 +165,8 @@ def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
     except KeyboardInterrupt:
         return refuse(f"stopped; {stopped}" if stopped else "stopped")
     except Exception as error:
-        error = error.__cause__ if isinstance(error.__cause__, UserError) else error  # raised inside Hydra
+        if isinstance(error.__cause__, UserError) and not isinstance(error, UserError):
+            error = error.__cause__  # raised where Hydra resolved an interpolation
         status = _status_of(error)
         if status is None or show_traceback():
             raise
