@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from unittest import mock
 
 # Before torch is imported: on small tensors and shared machines more threads are slower, several times over.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +25,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts slow modules first where processes share the tests, so that none of them is left over at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def loggers_stay(monkeypatch):
+    """Hydra, run in a test's own process, would close the handlers and disable the loggers of all that come after."""
+    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logging_stays_as_it_is():
+    """Commands run in a test's own process, where Hydra would close every handler and disable every logger."""
+    with mock.patch("logging.config.DictConfigurator.configure"):
+        yield
 
 
 @pytest.fixture(scope="session")
