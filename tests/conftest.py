@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def loggers_stay(monkeypatch):
     """Hydra, run in a test's own process, would close the handlers and disable the loggers of all that come after."""
-    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
+    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda config: None)
 
 
 @pytest.fixture(autouse=True, scope="session")

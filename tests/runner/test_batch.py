@@ -10,7 +10,7 @@ from vxbench.explainers import Gradients, SmoothGrad
 from vxbench.metrics import SanityCheck
 from vxbench.metrics.base import Metric, Scores
 from vxbench.models.classifier import InputSpec
-from vxbench.runner.batch import BatchScorer
+from vxbench.runner.batch import BatchScorer, present
 
 REFS = [ClipRef(f"Class/{i}", None, i % 2) for i in range(4)]
 
@@ -113,7 +113,7 @@ def test_the_class_explained_is_the_label_or_what_the_model_predicts():
     machine.target = "predicted"
     rows = machine(REFS, loaded).rows
     with torch.no_grad():
-        predicted = machine.classifier(machine._normalised(loaded)).argmax(dim=1)
+        predicted = machine.classifier(present(machine.classifier, loaded, "cpu")).argmax(dim=1)
     assert rows.target.tolist() == predicted.tolist()
     assert rows.target.tolist() != rows.label.tolist()
 

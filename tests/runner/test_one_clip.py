@@ -130,7 +130,7 @@ def test_an_unknown_clip_names_those_near(config, one):
     with pytest.raises(UserError, match=f"^clip {one.id}x is not among the 8 clips .* did you mean {one.id}") as caught:
         open_clip(Assembled(config), f"{one.id}x")
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=f"the first is {one.id}$"):
+    with pytest.raises(UserError, match=f"there are {one.id}, "):
         open_clip(Assembled(config), "?")
 
 
