@@ -1,4 +1,4 @@
-"""The explainer, the metric and the table that README.md prints work as printed, in a copy of the checkout."""
+"""What README.md prints (an explainer, a metric, a table, a data set) works as printed, in a copy of the checkout."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from helpers.paths import ROOT
 
 from vxbench.page.collect import make_report
 
-NAMED = re.compile(r"```\w+\n# ((?:vxbench|conf)/\S+)\n(.*?)```", re.DOTALL)
+NAMED = re.compile(r"```\w+\n((?:# @package _global_\n)?# ((?:vxbench|conf)/\S+)\n.*?)```", re.DOTALL)
 COPIED = ("vxbench", "conf", "scripts", "tests/helpers", "tests/explainers/test_conformance.py", "pyproject.toml")
 QUICK = ("profile=smoke", "dataset.per_class=1", "shard.count=4", "runner.pictures=0")
 
@@ -30,7 +30,7 @@ def checkout(tmp_path_factory) -> Path:
             shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(ROOT / name, place)
-    for name, text in NAMED.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+    for text, name in NAMED.findall((ROOT / "README.md").read_text(encoding="utf-8")):
         assert not (copy / name).exists(), f"README.md prints {name}, which there is"
         (copy / name).write_text(text, encoding="utf-8")
     return copy
@@ -57,10 +57,11 @@ def start(checkout, mini_data, tmp_path):
     return run
 
 
-def test_readme_prints_an_explainer_a_metric_and_a_table():
-    names = {name for name, _ in NAMED.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
-    files = {"vxbench/explainers/mine.py", "vxbench/metrics/concentration.py"}
-    assert names == files | {f"conf/{group}/mine.yaml" for group in ("explainer", "metric", "table")}
+def test_readme_prints_an_explainer_a_metric_a_table_and_a_data_set():
+    names = {name for _, name in NAMED.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+    files = {"vxbench/explainers/mine.py", "vxbench/metrics/concentration.py", "vxbench/datasets/folders.py"}
+    own = {f"conf/{group}/mine.yaml" for group in ("explainer", "metric", "table")} | {"conf/dataset/folders.yaml"}
+    assert names == files | own
 
 
 def test_the_explainer_keeps_the_contract(start):
@@ -79,3 +80,13 @@ def test_the_table_has_the_explainer_and_the_metric(start, tmp_path):
     page = make_report(tmp_path).read_text()  # by a process that does not know the metric
     assert "Two methods on one network" in page
     assert "Conc. ↑" in page
+
+
+def test_the_data_set_is_explained(start, mini_data, tmp_path):
+    videos = sorted((mini_data / "ucf101" / "videos").glob("*/*.avi"))
+    for video in (videos[0], videos[-1]):
+        (tmp_path / "data" / "folders" / video.parent.name).mkdir(parents=True)
+        shutil.copy(video, tmp_path / "data" / "folders" / video.parent.name)
+    words = ("dataset=folders", f"paths.data={tmp_path}/data", "model.checkpoint=null", "model.num_classes=2")
+    out = start("scripts/run.py", *words, "explainer=centre", "metric=topk", "profile=smoke")
+    assert "r2plus1d x folders x centre: 2 of 2 clips computed" in out

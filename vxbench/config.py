@@ -173,6 +173,8 @@ def build(config: DictConfig, key: str, **extra: Any) -> Any:
     from hydra.utils import instantiate
 
     node = OmegaConf.select(config, key)
+    if not isinstance(node, DictConfig) or not node.get("_target_"):
+        raise UserError(f"{key} has no _target_, which says what class it is")
     _check_targets(node, key, _allowed(config))
     try:
         return instantiate(node, _convert_="all", **extra)
@@ -219,7 +221,7 @@ def _check_targets(node: Any, key: str, allowed: tuple[str, ...]) -> None:
             alias = f" ({origin})" if origin != target else ""
             raise UserError(
                 f"{place}._target_ = {target}{alias} is not allowed; allowed: {listed}; "
-                f"if you trust it: 'allow=[{origin.rpartition('.')[0] or origin}]'"
+                f"if you trust it: 'allow=[{origin.partition('.')[0]}]'"
             )
 
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 from helpers.paths import ROOT
@@ -34,6 +35,7 @@ def _name(path) -> str:
 MODULES = {_name(path): path for path in (ROOT / "vxbench").rglob("*.py")}
 
 
+@cache
 def _imports(module: str) -> set[str]:
     """Modules of vxbench that a module imports by name, also inside functions and under TYPE_CHECKING.
 

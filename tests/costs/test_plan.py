@@ -24,6 +24,8 @@ from vxbench.runner import assemble, job
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.multirun import cells
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("runner.batch_size=4", "runner.pictures=3")
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from helpers.toys import clips
 
-from vxbench.errors import NotApplicable, OutOfRange
+from vxbench.errors import NotApplicable, OutOfRange, UserError
+from vxbench.explainers.base import Explainer
 from vxbench.explainers.controls import Boxes, Centre, Random
 
 CLIP = clips(2, 3, 4, 20, 30)
@@ -72,3 +73,20 @@ def test_boxes_are_the_annotation():
 def test_boxes_need_an_annotation():
     with pytest.raises(NotApplicable, match="this data set has none"):
         explain(Boxes())
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (lambda clip: None, r"Wrong\.explain gave NoneType, not a tensor \(B, T, H, W\) = \(2, 4, 8, 8\)"),
+        (lambda clip: clip, r"gave \(2, 3, 4, 8, 8\)"),
+        (lambda clip: clip[:, 0, 0], r"gave \(2, 8, 8\)"),
+    ],
+)
+def test_a_map_of_another_shape_is_told_with_its_explainer(gives, said):
+    class Wrong(Explainer):
+        def explain(self, classifier, clip, target, context):
+            return gives(clip)
+
+    with pytest.raises(UserError, match=said):
+        Wrong()(torch.nn.Identity(), torch.zeros(2, 3, 4, 8, 8), torch.zeros(2, dtype=torch.long))

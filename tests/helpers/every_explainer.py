@@ -1,8 +1,10 @@
 """Every explainer of conf/, built for a small clip, and the network it is for."""
 
+from functools import cache
+
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from helpers.configs import composed
 from helpers.toys import Everything, EverythingAttention, EverythingRNN
@@ -27,10 +29,15 @@ TARGET = torch.tensor([2, 0, 3])
 
 
 def build(name: str, chunk: int = 64):
+    return instantiate(_config_of(name, chunk).explainer)
+
+
+@cache
+def _config_of(name: str, chunk: int) -> DictConfig:
     config = composed(f"explainer={name}")
     OmegaConf.set_struct(config, False)
     config = OmegaConf.merge(config, TOY, {"runner": {"chunk": chunk}})
     for key in FEW.keys() & config.explainer.keys():
         config.explainer[key] = FEW[key]
     config.explainer.update(SETTINGS[NETWORKS.get(name, Everything)])
-    return instantiate(config.explainer)
+    return config

@@ -6,6 +6,7 @@ import torch
 from helpers.toys import GapFC, seeded
 
 from vxbench.datasets.base import Clip, ClipRef
+from vxbench.errors import UserError
 from vxbench.explainers import Gradients, SmoothGrad
 from vxbench.metrics import SanityCheck
 from vxbench.metrics.base import Metric, Scores
@@ -154,3 +155,18 @@ def test_another_error_is_not_taken_for_a_lack_of_memory():
     machine.explainer = Hungry(0, ZeroDivisionError)
     with pytest.raises(ZeroDivisionError):
         machine(REFS[:2], [decoded(0), decoded(1)])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda scores: dict(scores), "Recorder gave dict; a metric gives Scores"),
+        (lambda scores: Scores({"other": scores["draw"]}), "Recorder gave 'other', which is none of its keys draw"),
+        (lambda scores: Scores({"draw": scores["draw"][:, None]}), r"Recorder gave draw of shape \(4, 1\)"),
+    ],
+)
+def test_what_is_no_score_is_told_with_its_metric(given, said, monkeypatch):
+    right = Recorder.__call__
+    monkeypatch.setattr(Recorder, "__call__", lambda self, *arguments: given(right(self, *arguments)))
+    with pytest.raises(UserError, match=said):
+        computer(m=Recorder())(REFS, [decoded(i) for i in range(4)])

@@ -5,6 +5,8 @@ import pytest
 from vxbench.runner.multirun import cells
 from vxbench.tables.published import published
 
+pytestmark = pytest.mark.slow
+
 AREAS = {"r2plus1d": [0.02, 0.05, 0.1, 0.2], "vgg16lstm": [0.05, 0.1, 0.2, 0.3]}  # STEP section 4.1
 ANCHORS = {  # stride and side of a hole, pixels: AOSA section IV-A
     ("r3d", "ucf101"): (8, 16),

@@ -10,7 +10,7 @@ from vxbench.tables.published import PAPERS, wanted_tables
 ABOUT = """\
 Says of every cell of a table how many clips and network passes are left, how long they take on this machine, and all
 that is missing: data, weights, devices, launchers. Nothing is computed or written."""
-EXAMPLES = ("", "--table 1 --paper fep", "--table 2 --profile paper paths.data=/data device=cuda")
+EXAMPLES = ("", "--table 1 --paper fep", "+table=my_table", "--table 2 --profile paper paths.data=/data device=cuda")
 LAUNCHERS = ("joblib", "submitit", "ray")  # of which each is a package of its own
 
 
@@ -30,8 +30,11 @@ def _page() -> Parser:
 
 
 def _plan(given: Namespace) -> int:
+    own = [word.partition("=")[2] for word in given.overrides if word.lstrip("+").startswith("table=")]
+    given.overrides = [word for word in given.overrides if not word.lstrip("+").startswith("table=")]
+    check_choices([f"table={key}" for key in own])
     with understanding():
-        keys = wanted_tables(given.table, given.paper)
+        keys = own or wanted_tables(given.table, given.paper)
     # A launcher that is not installed is missing, see `lacking`; the rest is planned.
     check_choices([override for override in given.overrides if not override.startswith("hydra/launcher")])
     from vxbench.costs.plan import Planner

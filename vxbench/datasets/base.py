@@ -60,7 +60,7 @@ class VideoDataset:
 
     classes: list[str]
     clips: list[ClipRef]
-    selection: str
+    selection: str = ""
     source: str = ""  # where its videos are got, in a few words
     published_classes: ClassVar[int | None] = None  # that have clips in the published test split
     published_clips: ClassVar[int | None] = None  # of that split, its first fold
@@ -130,4 +130,4 @@ class VideoDataset:
 
     def digest(self) -> str:
         """Short hash of annotation and split lists, which tells in a result's provenance what data it was made from."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no digest()")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vxbench.errors import UserError
 from vxbench.network import untouched
 from vxbench.ranges import whole
 
@@ -71,16 +72,23 @@ class Explainer:
 
         Raises:
             NotApplicable: the method has no meaning for this classifier.
+            UserError: `explain` gave something other than one value a voxel.
         """
         if generators is None:
             generators = [torch.Generator().manual_seed(0) for _ in clip]
         if len(generators) != len(clip):
             raise ValueError(f"{len(generators)} generators for {len(clip)} clips")
         with untouched(classifier):
-            return self.explain(classifier, clip.detach(), target, Context(generators, boxes)).detach().float()
+            saliency = self.explain(classifier, clip.detach(), target, Context(generators, boxes))
+        wanted = (len(clip), *clip.shape[2:])
+        if not isinstance(saliency, Tensor) or saliency.shape != wanted:
+            found = tuple(saliency.shape) if isinstance(saliency, Tensor) else type(saliency).__name__
+            raise UserError(f"{type(self).__name__}.explain gave {found}, not a tensor (B, T, H, W) = {wanted}")
+        return saliency.detach().float()
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
-        raise NotImplementedError
+        """Saliency (B, T, H, W) of each clip's target class; `classifier` leaves no trace, see `untouched`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no explain()")
 
     def passes(self, shape: tuple[int, int, int]) -> Passes | None:
         """What one clip of `shape` (T, H, W) costs, at most; None: not known, which leaves the plan a question mark."""

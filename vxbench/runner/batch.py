@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.device import is_out_of_memory
-from vxbench.errors import ClipError
+from vxbench.errors import ClipError, UserError
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch, Metric, Scores
@@ -130,6 +130,7 @@ class BatchScorer:
         rows = []
         for metric in self.metrics.values():
             scores = metric(self.classifier, replace(batch, generators=self._generators(refs)), saliency)
+            check_scores(scores, metric, len(refs))
             for key in scores:
                 rows += [common | own for common, own in zip(shared, columns_of(scores, key), strict=True)]
         return rows
@@ -182,6 +183,18 @@ def generator_of(seed: int, clip_id: str) -> torch.Generator:
 def told_of(error: BaseException) -> str:
     """The first line of what is said of a clip that does not fit into memory."""
     return str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
+
+
+def check_scores(scores: Scores, metric: Metric, clips: int) -> None:
+    """Raises UserError for what a metric must not give: anything but a number a clip for each of its keys."""
+    name = type(metric).__name__
+    if not isinstance(scores, Scores):
+        raise UserError(f"{name} gave {type(scores).__name__}; a metric gives Scores({{key: (B,) tensor}})")
+    for key, values in scores.items():
+        if key not in metric.keys:
+            raise UserError(f"{name} gave {key!r}, which is none of its keys {', '.join(metric.keys)}")
+        if tuple(values.shape) != (clips,):
+            raise UserError(f"{name} gave {key} of shape {tuple(values.shape)}; it must be (B,) = ({clips},)")
 
 
 def columns_of(scores: Scores, key: str) -> list[dict]:

@@ -41,6 +41,8 @@ def chosen(config: DictConfig) -> str | DictConfig | None:
     Raises:
         UserError: `weights` has no entry for the model on the data set's classes, or the model lacks a value.
     """
+    if "labels" not in config.dataset:
+        raise UserError("dataset.labels is missing: the name of the class list that labels and outputs index")
     if missing := _missing(config.model):
         raise UserError(f"give {' '.join(missing)}; conf/model/{config.model.key}.yaml says more")
     try:
