@@ -27,12 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-@pytest.fixture(autouse=True)
-def loggers_stay(monkeypatch):
-    """Hydra, run in a test's own process, would close the handlers and disable the loggers of all that come after."""
-    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda config: None)
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _logging_stays_as_it_is():
     """Commands run in a test's own process, where Hydra would close every handler and disable every logger."""
