@@ -80,6 +80,7 @@ def test_every_command_has_a_page_of_help(name, capsys):
         assert "conf/" in out
 
 
+@pytest.mark.slow
 def test_pages_of_help_need_no_torch():
     for words in [["--help"], *([name, "--help"] for name in NAMES)]:
         done = light(*words)
@@ -155,6 +156,7 @@ def test_what_is_missing_is_1(words, said, capsys, nowhere):
     assert all(note.startswith("note: ") for note in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["plan --table 1 --paper fep --no-timing", "checkpoints model=tsm", "check-data"])
 def test_what_lists_the_missing_is_1(words, capsys, nowhere):
     assert main(words.split()) == 1

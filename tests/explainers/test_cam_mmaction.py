@@ -9,6 +9,8 @@ from vxbench.explainers.cam import GradCAM, GradCAMPlusPlus, SaliencyTubes, acti
 from vxbench.models import build_classifier
 from vxbench.models.vgg16lstm import VGG16LSTM
 
+pytestmark = pytest.mark.slow
+
 H, W = 64, 96  # not square: 2 x 3 cells where a network's stride is 32, 4 x 6 patches of 16 pixels
 INPUT = {"height": H, "width": W, "mean": [120.0] * 3, "std": [60.0] * 3}
 SLOWFAST = "slowfast/slowfast_r50_8xb8-8x8x1-256e_kinetics400-rgb"

@@ -95,6 +95,7 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path, clip):
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_figure_of_the_same_is_left_alone_and_any_other_drawn_again(tmp_path, clip, monkeypatch):
     path = maps_figure(tmp_path / "a.png", [clip], ROWS)
     drawn = path.read_bytes()

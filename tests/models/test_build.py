@@ -49,6 +49,7 @@ def test_every_model_builds_and_runs_at_the_mini_size(model):
         assert built(blank(built)).shape == (1, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_builds_and_runs_at_the_paper_s_size(model, monkeypatch):
     built = unallocated(monkeypatch, f"model={model}")

@@ -56,6 +56,7 @@ def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists():
     assert sum(parameter.numel() for parameter in classifier.parameters()) == 31_505_325
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["r2plus1d", "r2plus1d_50", "r3d"])
 def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model):
     """At 64 of the 112 pixels, which any of these networks takes, to save time."""

@@ -80,6 +80,7 @@ def test_the_cells_are_those_the_run_will_have(overrides, models):
     ]
 
 
+@pytest.mark.slow
 def test_a_glob_stands_for_the_options_it_matches():
     found = cells_of("fep_1", "mini", ["model=glob(r3*)", "explainer=glob(ep3d*)"])
     assert [config.model.key for config in found] == ["r3d"]

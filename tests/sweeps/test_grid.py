@@ -16,6 +16,8 @@ from vxbench.runner.store import Store, frame
 from vxbench.sweeps.grid import Sweep, grids, one_sided, read_grid, read_grids
 from vxbench.tables.statistics import estimate
 
+pytestmark = pytest.mark.slow
+
 
 def config_of(results, *overrides):
     config = composed("+sweep=fep_bands", *overrides)

@@ -286,6 +286,7 @@ def test_the_script_chooses_among_what_it_is_given(runner):
     assert "of the annotation without the test list, drawn by seed 0" in why["clips"]
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_one_line_before_anything_is_computed(runner):
     done = script(runner, "dataset.split=test")
     assert done.returncode == 2

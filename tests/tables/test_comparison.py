@@ -97,6 +97,7 @@ def alike(generator, clips, rows=8):
     return {f"row{i}": sample(clip + generator.exponential(5, clips)) for i in range(rows)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clips", [12, 14])
 def test_rows_without_a_difference_are_seldom_told_apart(clips):
     """The family-wise error of 28 pairs is at most 1 - LEVEL, all exchanges enumerated (12 clips) or drawn (14).
@@ -110,6 +111,7 @@ def test_rows_without_a_difference_are_seldom_told_apart(clips):
     assert wrong <= tables * level + 4 * math.sqrt(tables * level * (1 - level))
 
 
+@pytest.mark.slow
 def test_a_difference_is_found_as_often_as_by_a_t_test():
     """Normal differences of 1.2 standard deviations on 20 clips, at the level of the first of 28 pairs.
 

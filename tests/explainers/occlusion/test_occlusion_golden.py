@@ -28,6 +28,8 @@ from vxbench.explainers.occlusion.motion import (
 from vxbench.explainers.occlusion.osa import cuboids
 from vxbench.network import whole_scores
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = ([255 * v for v in values] for values in (GOLDEN_MEAN, GOLDEN_STD))
 TARGET = torch.tensor([GOLDEN_TARGET["big"]])
 SHAPE = (16, 112, 112)

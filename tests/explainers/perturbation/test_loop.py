@@ -199,6 +199,7 @@ def test_the_weight_of_the_area_grows(generator):
         torch.testing.assert_close(step.penalty, expected, **ENERGY)
 
 
+@pytest.mark.slow
 @pytest.mark.choice("ep.areas")
 @pytest.mark.parametrize("method", [EP3D, EP3DEvenly])
 def test_the_mask_comes_to_the_area_when_nothing_else_pulls(generator, method):

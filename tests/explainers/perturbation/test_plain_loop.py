@@ -54,6 +54,7 @@ FLOAT32 = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evenly", [False, True])
 @pytest.mark.parametrize(("case", "step", "sigma", "area"), [c[1:] for c in FLOAT32], ids=[c[0] for c in FLOAT32])
 def test_float32_runs_are_those_of_plain_autograd_to_the_last_bits(case, step, sigma, area, evenly):
