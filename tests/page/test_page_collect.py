@@ -166,7 +166,7 @@ def test_a_figure_of_another_profile_than_the_tables_says_so(results, record):
     assert found["fep_2"].endswith(" Profile paper, unlike the tables on this page (mini, smoke).")
     assert found["fep_3"].endswith(" Its file does not say of which profile it is.")
     (results / "figures" / "fep_2.png").write_bytes(b"\x89PNG")
-    with pytest.raises(UserError, match=r"fep_2\.png is no picture; make it again: python scripts/figure\.py fep_2"):
+    with pytest.raises(UserError, match=r"fep_2\.png is no picture; make it again: vxbench figure fep_2"):
         make_report(results)
 
 
