@@ -200,7 +200,7 @@ def class_of(config: DictConfig, target: str, key: str) -> Any:
     try:
         return pkgutil.resolve_name(target)
     except Exception as error:  # a module may raise anything when it is imported
-        raise UserError(f"{key}._target_ = {target} cannot be imported: {first_line(error)}") from error
+        raise UserError(_not_imported(key, target, error)) from error
 
 
 def _allowed(config: DictConfig) -> tuple[str, ...]:
@@ -244,7 +244,10 @@ def _origin(target: str) -> str:
 def _unimportable(cause: ImportError, node: Any, key: str) -> str:
     """One line: which `_target_` it is, what its import said, and where Python looks if it found nothing."""
     place, target = next((pair for pair in _targets(node, key) if f"'{pair[1]}'" in str(cause)), (key, "a target"))
-    reason = cause.__cause__ or cause
+    return _not_imported(place, target, cause.__cause__ or cause)
+
+
+def _not_imported(place: str, target: str, reason: BaseException) -> str:
     absent = isinstance(reason, ModuleNotFoundError) and reason.name == target.split(".")[0]
     hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. vxbench run ..." if absent else ""
     return f"{place}._target_ = {target} cannot be imported: {first_line(reason)}{hint}"
