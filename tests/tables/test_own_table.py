@@ -274,5 +274,6 @@ def test_a_table_without_a_key_is_named_by_its_file(tmp_path, metric):
     outcome = stored(tmp_path / "results", "fep", metric, dc=[3.0, 1.0])
     config = compose(["+table.title=x", f"paths.results={tmp_path}/results"], with_hydra=True)
     OmegaConf.update(config, "hydra.runtime.choices.table", "from_its_file", force_add=True)
+    config.allow = ["elsewhere_metrics"]
     make_and_show(config, [outcome])
     assert (tmp_path / "results" / "tables" / "from_its_file.csv").exists()
