@@ -13,7 +13,7 @@ from vxbench.errors import OutOfRange
 ABOUT = """\
 Generates the mini data: small videos with exact annotation, in the layouts and formats of the real data sets. The same
 options give the same files; where these are complete, nothing is done."""
-EXAMPLES = ("", "--root /tmp/mini --only ucf101 --train-per-class 2 --test-per-class 1")
+EXAMPLES = ("", "--root data/tiny --only ucf101 --train-per-class 2 --test-per-class 1")
 
 
 def main(argv: list[str] | None = None) -> int:
