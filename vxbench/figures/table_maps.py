@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from vxbench.figures.drawing.maps import FigureClip, maps_figure
-from vxbench.runner.store import Picture, Store
+from vxbench.runner.store import Picture
 from vxbench.tables.published import layout, tables
 from vxbench.tables.record import TableRun
 from vxbench.tables.results import CONTROLS
@@ -27,7 +27,8 @@ def _draw(record: TableRun, model: str, dataset: str) -> Path | None:
     names = sorted({picture.clip for kept in pictures.values() for picture in kept})
     if not names:
         return None
-    clips = [_figure_clip(clip, pictures, stores, record.spec) for clip in names]
+    scored = {row: store.rows() for row, store in stores.items()}
+    clips = [_figure_clip(clip, pictures, scored, record.spec) for clip in names]
     rows = [(row, display) for row, display in _order(record, stores).items() if row in stores]
     return maps_figure(record.results / "figures" / f"{record.name}_{model}_{dataset}.png", clips, rows)
 
@@ -41,11 +42,11 @@ def _order(record: TableRun, rows: Iterable[str]) -> dict[str, str]:
 
 
 def _figure_clip(
-    clip: str, pictures: dict[str, list[Picture]], stores: dict[str, Store], spec: TableSpec
+    clip: str, pictures: dict[str, list[Picture]], scored: dict[str, pd.DataFrame], spec: TableSpec
 ) -> FigureClip:
     mine = {row: picture for row, kept in pictures.items() for picture in kept if picture.clip == clip}
     first = next(iter(mine.values()))
-    notes = {row: _note(stores[row].rows(), clip, spec) for row in mine}
+    notes = {row: _note(scored[row], clip, spec) for row in mine}
     maps = {row: picture.saliency for row, picture in mine.items()}
     return FigureClip(clip, clip.split("/")[0], first.frames, first.boxes, maps, notes)
 
