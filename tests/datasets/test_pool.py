@@ -43,9 +43,10 @@ def test_a_crash_costs_the_guilty_clip_only(deed):
     assert f"{deed}-2" in clips[1].message
 
 
-def test_a_hang_costs_the_guilty_clip_only():
+@pytest.mark.parametrize("deed", ["hang", "stall"])
+def test_a_hang_costs_the_guilty_clip_only(deed):
     # 3 s: longer than a process takes to start, or good clips would be called hung.
-    clips = load("good-1", "hang-2", "good-3", timeout_s=3)
+    clips = load("good-1", f"{deed}-2", "good-3", timeout_s=3)
     assert outcomes(clips) == [1, "timeout", 3]
     assert "3 s" in clips[1].message
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -84,12 +85,23 @@ def fail():
     raise ZeroDivisionError("a bug")
 
 
+def stall():
+    """Lets the process send half of the clip, and then nothing."""
+
+    def half(connection, content):
+        os.write(connection.fileno(), content[: len(content) // 2])
+        time.sleep(1000)
+
+    Connection._send = half
+
+
 DEEDS = {
     "good": lambda: None,
     "slow": lambda: time.sleep(0.3),
     "exit": lambda: os._exit(3),
     "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "hang": lambda: time.sleep(1000),
+    "stall": stall,
     "refuse": refuse,
     "fail": fail,
 }

@@ -39,9 +39,15 @@ def lean_executor(workers: int) -> ProcessPoolExecutor:
 
 
 def kill(executor: ProcessPoolExecutor) -> None:
-    """Ends the pool's processes at once, whatever they are doing; what was outstanding fails."""
+    """Ends the pool's processes at once, whatever they are doing; what was outstanding fails.
+
+    A process may end halfway through sending a result, and the executor's thread reads on for the rest. That comes to
+    an end once nobody can write, this process included.
+    """
     for process in list((executor._processes or {}).values()):
         process.kill()
+    if executor._result_queue is not None:
+        executor._result_queue._writer.close()
     executor.shutdown(wait=True, cancel_futures=True)
 
 
