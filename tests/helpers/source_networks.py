@@ -1,8 +1,8 @@
 """The networks whose weights are converted, written plainly: their layers, names and numbers of channels.
 
 torchvision's are r3d_18 and r2plus1d_18 (torchvision/models/video/resnet.py), the 3D-ResNets' are `resnet` and
-`resnet2p1d` (kenshohara/3D-ResNets-PyTorch) of 16 frames. Numbers that the sources compute are written out, as the
-shapes in their published files give them.
+`resnet2p1d` (kenshohara/3D-ResNets-PyTorch, from commit 7ab2428 on) of 16 frames. Numbers that the sources compute are
+written out.
 """
 
 import torch
@@ -115,6 +115,25 @@ class HaraBasicBlock(Residual):
         return self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
 
 
+class HaraFactoredBasicBlock(Residual):
+    expansion = 1
+
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        first, second = BETWEEN[inputs, width], BETWEEN[width, width]
+        self.conv1_s, self.bn1_s = in_space(inputs, first, stride), nn.BatchNorm3d(first)
+        self.conv1_t, self.bn1_t = in_time(first, width, stride), nn.BatchNorm3d(width)
+        self.conv2_s, self.bn2_s = in_space(width, second), nn.BatchNorm3d(second)
+        self.conv2_t, self.bn2_t = in_time(second, width), nn.BatchNorm3d(width)
+        self.downsample = shortcut(inputs, width, stride)
+
+    def body(self, x):
+        x = torch.relu(self.bn1_s(self.conv1_s(x)))
+        x = torch.relu(self.bn1_t(self.conv1_t(x)))
+        x = torch.relu(self.bn2_s(self.conv2_s(x)))
+        return self.bn2_t(self.conv2_t(x))
+
+
 class HaraBottleneck(Residual):
     expansion = 4
 
@@ -151,7 +170,7 @@ class HaraResNet(nn.Module):
 
     def __init__(self, depth, block, classes):
         super().__init__()
-        self.conv1, self.bn1 = conv(3, 64, 7, (1, 2, 2), 3), nn.BatchNorm3d(64)
+        self.add_stem()
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
         inputs = 64
         for stage, (width, count) in enumerate(zip(WIDTHS, BLOCKS[depth], strict=True)):
@@ -163,7 +182,25 @@ class HaraResNet(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(inputs, classes)
 
+    def add_stem(self):
+        self.conv1, self.bn1 = conv(3, 64, 7, (1, 2, 2), 3), nn.BatchNorm3d(64)
+
+    def stem(self, x):
+        return torch.relu(self.bn1(self.conv1(x)))
+
     def forward(self, x):
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.stem(x))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean(dim=(2, 3, 4)))
+
+
+class HaraResNet2Plus1d(HaraResNet):
+    """HaraResNet with its stem in two steps, 1x7x7 to 110 channels and 7x1x1, both with norm and ReLU."""
+
+    def add_stem(self):
+        self.conv1_s, self.bn1_s = conv(3, 110, (1, 7, 7), (1, 2, 2), (0, 3, 3)), nn.BatchNorm3d(110)
+        self.conv1_t, self.bn1_t = conv(110, 64, (7, 1, 1), 1, (3, 0, 0)), nn.BatchNorm3d(64)
+
+    def stem(self, x):
+        x = torch.relu(self.bn1_s(self.conv1_s(x)))
+        return torch.relu(self.bn1_t(self.conv1_t(x)))

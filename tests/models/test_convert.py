@@ -6,8 +6,10 @@ from helpers.configs import composed
 from helpers.source_networks import (
     HaraBasicBlock,
     HaraBottleneck,
+    HaraFactoredBasicBlock,
     HaraFactoredBottleneck,
     HaraResNet,
+    HaraResNet2Plus1d,
     r2plus1d_18,
     r3d_18,
 )
@@ -44,9 +46,15 @@ SOURCES = {
     "3D-ResNets R3D-50": ("3d_resnets", lambda: HaraResNet(50, HaraBottleneck, CLASSES), "r3d", {}),
     "3D-ResNets R(2+1)D-50": (
         "3d_resnets",
-        lambda: HaraResNet(50, HaraFactoredBottleneck, CLASSES),
+        lambda: HaraResNet2Plus1d(50, HaraFactoredBottleneck, CLASSES),
         "r2plus1d_50",
         {},
+    ),
+    "3D-ResNets R(2+1)D-34": (
+        "3d_resnets",
+        lambda: HaraResNet2Plus1d(34, HaraFactoredBasicBlock, CLASSES),
+        "r2plus1d_50",
+        {"backbone": {"depth": 34}, "cls_head": {"in_channels": 512}},
     ),
 }
 
@@ -134,6 +142,18 @@ def test_torchvision_stems_differ_by_their_number_of_layers(stem):
         ],
     }
     assert list(converted(dict.fromkeys(given), "torchvision")) == expected[stem]
+
+
+@pytest.mark.parametrize(
+    ("format", "names"),
+    [
+        ("3d_resnets", ["layer1.0.bn2.weight", "layer1.0.bn2_t.weight"]),
+        ("torchvision", ["fc.bias", "cls_head.fc_cls.bias"]),
+    ],
+)
+def test_two_tensors_of_one_place_are_refused(format, names):
+    with pytest.raises(UserError, match=f"holds {names[0]} and {names[1]}, which are one tensor"):
+        converted(dict.fromkeys(names), format)
 
 
 def loading(recognizer, weights, format, path):

@@ -57,6 +57,24 @@ def test_r2plus1d_18_has_as_many_parameters_as_torchvision_lists():
 
 
 @pytest.mark.slow
+def test_the_published_r2plus1d_50_of_the_3d_resnets_fits_layer_by_layer():
+    """Shapes of the stem and of a block as the source's commits from 7ab2428 on give them, at their own width."""
+    backbone = built("r2plus1d_50", "paper").recognizer.backbone
+    shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    expected = {
+        "conv1.conv.conv_s": (110, 3, 1, 7, 7),
+        "conv1.conv.bn_s": (110,),
+        "conv1.conv.conv_t": (64, 110, 7, 1, 1),
+        "conv1.bn": (64,),
+        "layer1.0.conv1.conv": (64, 64, 1, 1, 1),
+        "layer1.0.conv2.conv.conv_s": (144, 64, 1, 3, 3),
+        "layer1.0.conv2.conv.conv_t": (64, 144, 3, 1, 1),
+        "layer4.2.conv3.conv": (2048, 512, 1, 1, 1),
+    }
+    assert {name: shapes.get(f"{name}.weight") for name in expected} == expected
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["r2plus1d", "r2plus1d_50", "r3d"])
 def test_paper_sizes_pass_logits_and_a_gradient_to_every_frame(model):
     """At 64 of the 112 pixels, which any of these networks takes, to save time."""

@@ -52,15 +52,12 @@ TORCHVISION_STEM_2PLUS1D = (
     (r"stem\.3\.", "backbone.conv1.conv.conv_t."),
     (r"stem\.4\.", "backbone.conv1.bn."),
 )
-RESNETS_3D = (
+RESNETS_3D = (  # a block's layers and the stem's are named alike
     *COMMON,
-    (r"conv1\.", "backbone.conv1.conv."),
-    (r"bn1\.", "backbone.conv1.bn."),
-    (r"(layer\d\.\d+)\.(conv\d)_([st])\.", r"backbone.\1.\2.conv.conv_\3."),
-    (r"(layer\d\.\d+)\.bn(\d)_s\.", r"backbone.\1.conv\2.conv.bn_s."),
-    (r"(layer\d\.\d+)\.bn(\d)_t\.", r"backbone.\1.conv\2.bn."),
-    (r"(layer\d\.\d+)\.conv(\d)\.", r"backbone.\1.conv\2.conv."),
-    (r"(layer\d\.\d+)\.bn(\d)\.", r"backbone.\1.conv\2.bn."),
+    (r"(layer\d\.\d+\.)?(conv\d)_([st])\.", r"backbone.\1\2.conv.conv_\3."),
+    (r"(layer\d\.\d+\.)?bn(\d)_s\.", r"backbone.\1conv\2.conv.bn_s."),
+    (r"(layer\d\.\d+\.)?bn(\d)(_t)?\.", r"backbone.\1conv\2.bn."),
+    (r"(layer\d\.\d+\.)?(conv\d)\.", r"backbone.\1\2.conv."),
 )
 STP_VGG16LSTM = ((r"lstm1\.(\w+)\.", r"lstm.\1."), (r"fc8_final\.", "fc8."))
 
@@ -139,7 +136,7 @@ def converted(weights: Weights, format: str) -> dict[str, Tensor]:
     shinkyo0513/Spatio-Temporal-Perturbations-for-Video-Attribution.
 
     Raises:
-        UserError: unknown format.
+        UserError: unknown format, or two tensors of one new name.
     """
     if format not in FORMATS:
         raise UserError(
@@ -149,7 +146,11 @@ def converted(weights: Weights, format: str) -> dict[str, Tensor]:
 
 
 def _renamed(weights: Weights, rules: Rules) -> dict[str, Tensor]:
-    return {_new_name(name, rules): value for name, value in weights.items()}
+    sources: dict[str, str] = {}
+    for name in weights:
+        if (other := sources.setdefault(_new_name(name, rules), name)) != name:
+            raise UserError(f"checkpoint holds {other} and {name}, which are one tensor by the rules of its format")
+    return {new: weights[name] for new, name in sources.items()}
 
 
 def _new_name(name: str, rules: Rules) -> str:

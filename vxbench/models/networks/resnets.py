@@ -1,6 +1,7 @@
 """Adds residual networks that mmaction2 lacks: the 3D-ResNets' R3D and R(2+1)D, torchvision's R(2+1)D, narrow TSM."""
 
 from collections import OrderedDict
+from math import prod
 from typing import ClassVar
 
 from mmaction.models.backbones.resnet import make_res_layer
@@ -13,9 +14,10 @@ from torch import nn
 STEM_CHANNELS = 45  # between the two steps of torchvision's R(2+1)D stem; the paper's rule would give 83
 
 
-def factored(conv: nn.Conv3d, mid_channels: int) -> nn.Sequential:
-    """A (2+1)D convolution in conv's place: one in space to mid_channels, batch norm, ReLU, and one in time.
+def factored(conv: nn.Conv3d, between: int | None = None) -> nn.Sequential:
+    """A (2+1)D convolution in conv's place: one in space, batch norm, ReLU, and one in time.
 
+    between: channels between the two steps; None for as many as keep the number of weights.
     Kernel, stride and padding are those of conv, split between the two; there are no biases. The layers are named
     conv_s, bn_s, relu, conv_t, as in mmaction2's Conv2plus1d, which fixes the number of channels between them.
 
@@ -24,18 +26,21 @@ def factored(conv: nn.Conv3d, mid_channels: int) -> nn.Sequential:
     kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
     in_space = {"kernel_size": (1, *kernel[1:]), "stride": (1, *stride[1:]), "padding": (0, *padding[1:])}
     in_time = {"kernel_size": (kernel[0], 1, 1), "stride": (stride[0], 1, 1), "padding": (padding[0], 0, 0)}
+    between = between or mid_channels(conv)
     layers = OrderedDict(
-        conv_s=nn.Conv3d(conv.in_channels, mid_channels, bias=False, **in_space),
-        bn_s=nn.BatchNorm3d(mid_channels),
+        conv_s=nn.Conv3d(conv.in_channels, between, bias=False, **in_space),
+        bn_s=nn.BatchNorm3d(between),
         relu=nn.ReLU(inplace=True),
-        conv_t=nn.Conv3d(mid_channels, conv.out_channels, bias=False, **in_time),
+        conv_t=nn.Conv3d(between, conv.out_channels, bias=False, **in_time),
     )
     return nn.Sequential(layers)
 
 
-def mid_channels(inplanes: int, planes: int) -> int:
-    """The number of channels that gives a factored 3x3x3 convolution the whole one's parameters, rounded down."""
-    return 27 * inplanes * planes // (9 * inplanes + 3 * planes)
+def mid_channels(conv: nn.Conv3d) -> int:
+    """The number of channels between the steps that gives a factored conv the whole one's weights, rounded down."""
+    frames, *pixels = conv.kernel_size
+    in_space, in_time = prod(pixels) * conv.in_channels, frames * conv.out_channels
+    return in_space * in_time // (in_space + in_time)
 
 
 @MODELS.register_module(force=True)
@@ -56,35 +61,49 @@ class FactoredBottleneck3d(Bottleneck3d):
 
     def __init__(self, inplanes: int, planes: int, **kwargs):
         super().__init__(inplanes, planes, **kwargs)
-        self.conv2.conv = factored(self.conv2.conv, mid_channels(planes, planes))
+        self.conv2.conv = factored(self.conv2.conv)
+
+
+class FactoredBasicBlock3d(BasicBlock3d):
+    """BasicBlock3d with both 3x3x3 convolutions in two steps."""
+
+    def __init__(self, inplanes: int, planes: int, **kwargs):
+        super().__init__(inplanes, planes, **kwargs)
+        for module in (self.conv1, self.conv2):
+            module.conv = factored(module.conv)
+
+
+FACTORED = {BasicBlock3d: FactoredBasicBlock3d, Bottleneck3d: FactoredBottleneck3d}
 
 
 @MODELS.register_module(force=True)
 class HaraResNet2Plus1d(HaraResNet3d):
-    """The 3D-ResNets' `resnet2p1d` of 50 layers and more: the stem stays one 3D convolution, unlike Tran et al.'s.
+    """HaraResNet3d with every convolution of more than one voxel in two steps, the stem's too: `resnet2p1d`.
 
-    Shallower ones are left out: the source's basic block does not run as published (the second step of its first
-    convolution is given the block's input).
-    State dict: ResNet3d's, with conv2.conv.{conv_s, bn_s, conv_t} for conv2.conv in every block.
+    State dict: ResNet3d's, with {conv_s, bn_s, conv_t} below every conv that is in two steps.
+
+    Source: the 3D-ResNets' resnet2p1d.py from commit 7ab2428 on, with which the published weights were trained.
     """
 
     arch_settings: ClassVar = {
-        depth: (FactoredBottleneck3d, blocks)
-        for depth, (block, blocks) in HaraResNet3d.arch_settings.items()
-        if block is Bottleneck3d
+        depth: (FACTORED[block], blocks) for depth, (block, blocks) in HaraResNet3d.arch_settings.items()
     }
 
+    def _make_stem_layer(self) -> None:
+        super()._make_stem_layer()
+        self.conv1.conv = factored(self.conv1.conv)
 
-class FactoredBasicBlock3d(BasicBlock3d):
-    """BasicBlock3d with both 3x3x3 convolutions in two steps.
 
-    The channels between the steps are reckoned once, from the block's input and output, so a block that widens has
-    fewer in its second convolution than the paper's rule gives: 230, 460, 921 for 288, 576, 1152.
+class TorchvisionBasicBlock3d(BasicBlock3d):
+    """BasicBlock3d with both 3x3x3 convolutions in two steps, which have equally many channels between them.
+
+    Torchvision reckons them once, from the block's input and output, so a block that widens has fewer in its second
+    convolution than the paper's rule gives: 230, 460, 921 for 288, 576, 1152.
     """
 
     def __init__(self, inplanes: int, planes: int, **kwargs):
         super().__init__(inplanes, planes, **kwargs)
-        between = mid_channels(inplanes, planes)
+        between = mid_channels(self.conv1.conv)
         for module in (self.conv1, self.conv2):
             module.conv = factored(module.conv, between)
 
@@ -100,7 +119,7 @@ class TorchvisionResNet2Plus1d(ResNet3d):
     """
 
     arch_settings: ClassVar = {
-        depth: (FactoredBasicBlock3d, blocks)
+        depth: (TorchvisionBasicBlock3d, blocks)
         for depth, (block, blocks) in ResNet3d.arch_settings.items()
         if block is BasicBlock3d
     }
