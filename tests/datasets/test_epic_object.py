@@ -167,6 +167,14 @@ def test_training_beside_a_list_leaves_its_clips_out(listed):
     dataset = opened(listed.root, split="train")
     assert (set(by_uid(dataset)), dataset.classes) == ({7}, ["plate", "tap"])
     assert by_uid(dataset)[7].label == 1
+    assert dataset.selection.endswith("left out: 0 of other nouns, 3 that share frames")
+
+
+@pytest.mark.parametrize("rule", ["as_written", "converted"])
+def test_a_list_that_numbers_its_nouns_otherwise_is_refused(listed, rule):
+    listed.lists(EPICObject.list_names, ROWS, ["tap", "plate"], LIST, "noun")
+    with pytest.raises(UserError, match="2 of 2 segments have words or labels .*, such as plate 0, tap 1; "):
+        opened(listed.root, object_frames=rule)
 
 
 def test_a_listed_clip_without_boxes_is_loaded_unannotated(listed):

@@ -25,8 +25,12 @@ SPLITS = ("test", "train")
 LISTS = "epic55/step_lists"
 VIDEOS = ("epic55/frames_rgb_flow/rgb/train", "epic55/videos/train", "epic55/videos")
 PIXELS = "JPEGs or videos of EPIC-KITCHENS-55, unpacked: data.bris.ac.uk, or academictorrents.com"
-AUTHORS = "my_epic_annot of github.com/shinkyo0513/Spatio-Temporal-Perturbations-for-Video-Attribution"
+# At this commit alone: the repository's head has other lists of verbs under nearly the same names.
+AUTHORS = (
+    "my_epic_annot of github.com/shinkyo0513/Spatio-Temporal-Perturbations-for-Video-Attribution at commit d483bcaf"
+)
 VIDEO_INFO = "EPIC_video_info.csv"
+NAMED = 5  # words, or videos, that a message names at most
 
 Files = Mapping[str, Path]
 Videos = Mapping[str, Video]
@@ -46,7 +50,7 @@ class EPIC(VideoDataset):
     below root; the first that has a video wins. view: see VideoDataset.
 
     Raises:
-        UserError: files are missing (all are named) or have not the published structure.
+        UserError: files are missing (all are named), have not the published structure, or contradict one another.
         OutOfRange: a value outside its range, or too few segments for it.
     """
 
@@ -149,8 +153,8 @@ class EPIC(VideoDataset):
         pool = _known(self.candidates(files, info), info) if training or not published else []
         segments, said = self._published(files, info) if published else self._held_out(pool, info)
         if training:
-            clips = [clip for segment in _labelled(pool, self.classes) for clip in self.for_training(segment, info)]
-            segments, said = _apart(clips, segments), f"the segments apart from {said}"
+            segments, left = self._trained(pool, segments, info)
+            said = f"the segments apart from {said}; {left}"
         else:
             segments = [self.tested(segment) for segment in segments]
         per_class = self.per_class if training or not published else None
@@ -158,11 +162,19 @@ class EPIC(VideoDataset):
         self.selection = describe(chosen, said, per_class, seed=self.seed)
         return chosen
 
+    def _trained(self, pool: list[Segment], tested: list[Segment], info: Videos) -> tuple[list[Segment], str]:
+        """The training clips of a pool, and how many of it are left out."""
+        known = _labelled(pool, self.classes)
+        clips = [clip for segment in known for clip in self.for_training(segment, info)]
+        apart = _apart(clips, tested)
+        left = f"left out: {len(pool) - len(known)} of other {self.word}s, {len(clips) - len(apart)} that share frames"
+        return apart, left
+
     def _published(self, files: Files, info: Videos) -> tuple[list[Segment], str]:
         """The authors' test segments, and what to call them. Sets classes."""
         segments, classes = self.list_names
         self.classes = read_classes(files[classes], self.word)
-        listed = _labelled(_known(self.listed(files, info), info), self.classes)
+        listed = _agreeing(_known(self.listed(files, info), info), self.classes, files[segments], files[classes])
         return listed, f"{segments}, the list of STEP's authors"
 
     def _held_out(self, pool: list[Segment], info: Videos) -> tuple[list[Segment], str]:
@@ -216,11 +228,27 @@ def _known(segments: list[Segment], info: Videos) -> list[Segment]:
         UserError: a video is not in the table of videos, or a segment starts after its end.
     """
     if unknown := sorted({segment.video for segment in segments} - set(info)):
-        raise UserError(f"{VIDEO_INFO} lacks {', '.join(unknown[:5])}; get the published file anew")
+        raise UserError(f"{VIDEO_INFO} lacks {', '.join(unknown[:NAMED])}; get the published file anew")
     for segment in segments:
         if max(segment.start, segment.action[0]) >= info[segment.video].frames:
             raise UserError(f"segment {segment.uid} starts after the end of {segment.video}; get the annotation anew")
     return [segment.until(info[segment.video].frames) for segment in segments]
+
+
+def _agreeing(segments: list[Segment], classes: list[str], listed: Path, named: Path) -> list[Segment]:
+    """Returns the segments of a list, once all are known to have the words and labels of the list of classes.
+
+    Raises:
+        UserError: some have not, as in lists of two releases.
+    """
+    known = set(enumerate(classes))
+    if strange := [segment for segment in segments if (segment.label, segment.word) not in known]:
+        words = ", ".join(sorted({f"{segment.word} {segment.label}" for segment in strange})[:NAMED])
+        raise UserError(
+            f"{listed}: {len(strange)} of {counted(len(segments), 'segment')} have words or labels that {named.name} has "
+            f"not, such as {words}; the two are of different releases, get both from {AUTHORS}"
+        )
+    return segments
 
 
 def _labelled(segments: Iterable[Segment], classes: list[str]) -> list[Segment]:

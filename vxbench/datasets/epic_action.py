@@ -113,14 +113,17 @@ def read_windows(path: Path) -> list[Segment]:
     Raises:
         UserError: it cannot be read as that list, a middle is outside its clip, or a segment is refused by `checked`.
     """
-    columns = {"seg_id": int, "video_id": str, "verb": str, "start_frame": int, "stop_frame": int}
+    columns = {"seg_id": int, "video_id": str, "verb": str, "verb_label": int, "start_frame": int, "stop_frame": int}
     columns |= {"middle_frame": int, "ground": str}
     rows = rows_of(read_table(path, columns), columns)
     return checked([_window(*row, where=f"{path}, line {line}") for line, row in enumerate(rows, start=2)], path)
 
 
-def _window(uid: int, video: str, verb: str, first: int, last: int, middle: int, side: str, where: str) -> Segment:
+def _window(
+    uid: int, video: str, verb: str, label: int, first: int, last: int, middle: int, side: str, where: str
+) -> Segment:
     if side not in SIDES or not first < middle <= last:
         raise UserError(f"{where}: not a clip with its background on the left or right of a middle frame inside it")
     start, divide = max(first - 1, 0), middle - 1
-    return Segment(uid, video, verb, start, last, (divide, last) if side == "left" else (start, divide))
+    action = (divide, last) if side == "left" else (start, divide)
+    return Segment(uid, video, verb, start, last, action, label=label)

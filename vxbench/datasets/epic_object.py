@@ -111,11 +111,11 @@ def read_segments(path: Path) -> list[Segment]:
         UserError: it cannot be read as that list, boxes are none, or a segment is refused by `checked`.
     """
     columns = {"seg_id": int, "video_id": str, "noun": str, "start_frame": int, "stop_frame": int}
-    table = read_table(path, {**columns, "bounding_boxes": str})
+    table = read_table(path, {**columns, "noun_label": int, "bounding_boxes": str})
     segments = checked([action_segment(*row) for row in rows_of(table, columns)], path)
     cells = enumerate(table["bounding_boxes"].tolist(), start=2)
     tracks = [parse_track(cell, f"{path}, line {line}") for line, cell in cells]
     return [
-        replace(segment, boxes={frame - 1: boxes for frame, boxes in track.items()})
-        for segment, track in zip(segments, tracks, strict=True)
+        replace(segment, label=label, boxes={frame - 1: boxes for frame, boxes in track.items()})
+        for segment, label, track in zip(segments, table["noun_label"].tolist(), tracks, strict=True)
     ]
