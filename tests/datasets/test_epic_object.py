@@ -173,7 +173,7 @@ def test_training_beside_a_list_leaves_its_clips_out(listed):
 @pytest.mark.parametrize("rule", ["as_written", "converted"])
 def test_a_list_that_numbers_its_nouns_otherwise_is_refused(listed, rule):
     listed.lists(EPICObject.list_names, ROWS, ["tap", "plate"], LIST, "noun")
-    with pytest.raises(UserError, match="2 of 2 segments have words or labels .*, such as plate 0, tap 1; "):
+    with pytest.raises(UserError, match=r"2 of 2 segments have words or labels .*, such as plate 0, tap 1; "):
         opened(listed.root, object_frames=rule)
 
 

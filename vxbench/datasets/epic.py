@@ -245,8 +245,8 @@ def _agreeing(segments: list[Segment], classes: list[str], listed: Path, named: 
     if strange := [segment for segment in segments if (segment.label, segment.word) not in known]:
         words = ", ".join(sorted({f"{segment.word} {segment.label}" for segment in strange})[:NAMED])
         raise UserError(
-            f"{listed}: {len(strange)} of {counted(len(segments), 'segment')} have words or labels that {named.name} has "
-            f"not, such as {words}; the two are of different releases, get both from {AUTHORS}"
+            f"{listed}: {len(strange)} of {counted(len(segments), 'segment')} have words or labels that {named.name} "
+            f"has not, such as {words}; the two are of different releases, get both from {AUTHORS}"
         )
     return segments
 
