@@ -11,6 +11,8 @@ from vxbench.models.checkpoints import RANDOM, Checkpoint, digest
 from vxbench.models.fetch import obtain
 from vxbench.ranges import one_of, whole
 
+UNORDERED = ("3d_resnets",)  # formats whose networks number Kinetics' classes otherwise than alphabetically
+
 
 def weights_file(config: DictConfig, fetch: bool = True) -> Path | None:
     """The checkpoint of the model on this data set's classes; None for random weights.
@@ -78,9 +80,24 @@ def weights_digest(config: DictConfig, fetch: bool = True) -> str:
 
 
 def check_entry(config: DictConfig, entry: Mapping) -> None:
-    """Refuses an entry for another number of classes than the model has, before its file is fetched and read."""
+    """Checks an entry against model and data set, before its file is fetched and read.
+
+    Raises:
+        UserError: it is for another number of classes, or nothing says how it numbers them.
+    """
     checkpoint, classes = Checkpoint.of(entry), whole("model.num_classes", config.model.num_classes, 1)
     if checkpoint.num_classes not in (None, classes):
         raise UserError(
             f"checkpoint {checkpoint.path} holds {checkpoint.num_classes} classes, but model.num_classes = {classes}"
         )
+    if checkpoint.format in UNORDERED and not checkpoint.class_order and _order_by_default(config):
+        raise UserError(
+            f"checkpoint {checkpoint.path}: networks of {checkpoint.format} do not number these classes alphabetically; "
+            "add class_order: train_csv to the entry, or give dataset.class_order=..., and train.csv of their release"
+        )
+
+
+def _order_by_default(config: DictConfig) -> bool:
+    """Whether the data set knows several numberings, and what stands there is what follows from the checkpoint."""
+    given = OmegaConf.to_container(config.dataset, resolve=False).get("class_order")
+    return isinstance(given, str) and given.startswith("${")
