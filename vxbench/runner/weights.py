@@ -92,8 +92,8 @@ def check_entry(config: DictConfig, entry: Mapping) -> None:
         )
     if checkpoint.format in UNORDERED and not checkpoint.class_order and _order_by_default(config):
         raise UserError(
-            f"checkpoint {checkpoint.path}: networks of {checkpoint.format} do not number these classes alphabetically; "
-            "add class_order: train_csv to the entry, or give dataset.class_order=..., and train.csv of their release"
+            f"checkpoint {checkpoint.path}: networks of {checkpoint.format} do not number classes alphabetically; give "
+            "class_order: train_csv in the entry, or dataset.class_order=..., and train.csv of the release they know"
         )
 
 
