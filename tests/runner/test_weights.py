@@ -19,9 +19,7 @@ def entry(tmp_path, **more):
 @pytest.mark.parametrize("dataset", ["kinetics400", "kinetics700"])
 def test_classes_of_the_3d_resnets_are_never_taken_for_alphabetical(dataset, tmp_path):
     config = composed("model=r3d", "profile=paper", f"dataset={dataset}", entry(tmp_path), "model.num_classes=700")
-    with pytest.raises(
-        UserError, match=r"format: 3d_resnets .* class_order: train_csv .* dataset\.class_order="
-    ) as caught:
+    with pytest.raises(UserError, match=r"3d_resnets .* class_order: train_csv .* dataset\.class_order=") as caught:
         weights_digest(config)
     assert "\n" not in str(caught.value)
 
