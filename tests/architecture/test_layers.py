@@ -9,7 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from helpers.paths import ROOT
 
 LAYERS = (  # from the bottom; what stands in one line does not import each other
-    {"errors", "files"},
+    {"errors", "pickles"},
+    {"files", "stop"},
     {"device", "ranges", "fact"},
     {"datasets", "network", "config"},
     {"models", "explainers"},

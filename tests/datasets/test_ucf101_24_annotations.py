@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from vxbench.datasets.ucf101_24 import Tube, boxes_at, load_annotation, tubes_of
+from vxbench.datasets.annotations import Tube, boxes_at, load_annotation, tubes_of
 from vxbench.errors import UserError
 
 BOXES = np.asfortranarray(np.array([[191, 9, 115, 164], [192, 9, 115, 164]], dtype=np.uint8))
@@ -114,3 +114,14 @@ def test_the_published_file_as_its_readme_describes_it(real_clips, name):
     assert boxes_at(tubes, 0).tolist() == [[7, 3, 139, 229], [191, 9, 115, 164]]
     assert boxes_at(tubes, 200).tolist() == [[109, 7, 98, 170], [208, 4, 80, 144]]
     assert len(boxes_at(tubes, 201)) == 0
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_entries_come_back_as_plain_values_whichever_protocol_wrote_them(tmp_path, protocol):
+    content = {
+        np.str_("Biking/v"): entry() | {"label": np.uint8(2), "more": ("é", 1.5, None, True, b"\x00\xff", -(2**40))}
+    }
+    loaded = load_annotation(saved(tmp_path / "a.pkl", content, protocol))["Biking/v"]
+    assert loaded["more"] == ("é", 1.5, None, True, b"\x00\xff", -(2**40))
+    assert (type(loaded["numf"]), type(loaded["label"])) == (int, int)
+    assert tubes_of(loaded, "here")[0].boxes.tolist() == BOXES.tolist()

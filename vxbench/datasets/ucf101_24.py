@@ -4,14 +4,12 @@ Layout below `root`, as published: the videos of UCF101, ucf101_24/annotations/p
 ucf101_24/splits/testlist01.txt. The mini data set has the same.
 """
 
-import _codecs
-import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from vxbench.datasets.annotations import Tube, boxes_at, load_annotation, tubes_of
 from vxbench.datasets.base import ClipRef, VideoDataset
 from vxbench.datasets.lists import Part, as_list, digest_of, find_all
 from vxbench.datasets.media import Library
@@ -27,7 +25,7 @@ from vxbench.datasets.ucf101 import (
     videos_part,
 )
 from vxbench.datasets.view import Sampled, draw_boxes
-from vxbench.errors import ClipError, UserError, first_line
+from vxbench.errors import ClipError, UserError
 from vxbench.ranges import one_of
 
 SPLITS = ("test", "train")
@@ -38,82 +36,6 @@ TEST_LIST = Path("ucf101_24/splits/testlist01.txt")
 ANNOTATION_SOURCE = "of github.com/gurkirt/corrected-UCF101-Annots"
 CLIPS_OF = {"test": "the published test list", "train": "the annotation without the test list"}
 REFERENCE = (320, 240)  # width, height of the frames that boxes are measured in
-
-_ARRAY = np.zeros(0).__reduce__()[0]  # numpy's _reconstruct and scalar, wherever this numpy keeps them
-_SCALAR = np.uint8(0).__reduce__()[0]
-_ADMITTED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _codecs.encode,  # bytes, in protocol 2
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickles containers, numbers, strings and numpy arrays; refuses all else, so a file cannot run code."""
-
-    def find_class(self, module: str, name: str):
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no annotation needs") from None
-
-
-def load_annotation(path: Path) -> dict[str, dict]:
-    """The entries of an annotation file, by "<Class>/<video name>".
-
-    Raises:
-        UserError: it cannot be read, names a video otherwise, or asks for anything but numpy arrays, numbers, strings
-            and containers.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            content = _Unpickler(file).load()
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise UserError(f"{path} refused: {first_line(error)}; get the published file anew") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} refused: it holds a {type(content).__name__}, not a dict of videos")
-    if wrong := [key for key in content if not isinstance(key, str) or "/" not in key]:
-        raise UserError(f"{path} refused: a video is named {wrong[0]!r}, not '<Class>/<name>'")
-    return content
-
-
-@dataclass(frozen=True)
-class Tube:
-    """One actor's boxes (ef - sf, 4) in the 0-based frames sf <= t < ef, in the type they are stored in."""
-
-    sf: int
-    ef: int
-    boxes: np.ndarray
-
-    def covers(self, t: int) -> bool:
-        return self.sf <= t < self.ef
-
-
-def tubes_of(entry: dict, where: str) -> list[Tube]:
-    """The tubes of one video's entry.
-
-    Raises:
-        UserError: the entry has not the published structure; `where` names it.
-    """
-    try:
-        tubes = [Tube(int(a["sf"]), int(a["ef"]), np.asarray(a["boxes"])) for a in entry["annotations"]]
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise UserError(f"{where}: not the structure of pyannot.pkl ({what})") from error
-    for tube in tubes:
-        if tube.boxes.shape != (tube.ef - tube.sf, 4):
-            raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of shape {tube.boxes.shape}")
-        if tube.boxes.dtype.kind not in "iu":
-            raise UserError(f"{where}: tube [{tube.sf}, {tube.ef}) has boxes of {tube.boxes.dtype}, not whole numbers")
-    return tubes
-
-
-def boxes_at(tubes: list[Tube], t: int) -> np.ndarray:
-    """All boxes of frame t, (N, 4) int64; in uint8, as stored, x + w would wrap at 256."""
-    found = [tube.boxes[t - tube.sf].astype(np.int64) for tube in tubes if tube.covers(t)]
-    return np.stack(found) if found else np.zeros((0, 4), dtype=np.int64)
 
 
 class UCF101_24(VideoDataset):
@@ -206,10 +128,10 @@ def _selection(drawn: list[ClipRef], split: str, per_class: int | None, seed: in
 def _tubes(entry: dict, id: str, actions: list[str]) -> list[Tube]:
     """The tubes of a clip, whose entry must give its class by its number among the annotated ones."""
     tubes = tubes_of(entry, f"{ANNOTATION.name}: {id}")
-    number = actions.index(class_of(id))
-    if entry.get("label") != number:
+    number, label = actions.index(class_of(id)), entry.get("label")
+    if not isinstance(label, int) or label != number:
         raise UserError(
-            f"{ANNOTATION.name}: {id} has label {entry.get('label')}, but its class is number {number}"
+            f"{ANNOTATION.name}: {id} has label {label!r:.40}, but its class is number {number}"
             " in alphabetical order; annotation and lists do not belong together"
         )
     return tubes

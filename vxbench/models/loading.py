@@ -1,8 +1,11 @@
 """Reads weight files safely, renames other projects' weights, and checks that they fit a model."""
 
+import io
+import mmap
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,12 +14,16 @@ import torch
 from torch import Tensor
 
 from vxbench.errors import UserError, did_you_mean
+from vxbench.pickles import PickleRefused, TooMuch, measure
 
 Weights = Mapping[str, Tensor]
 Rules = Sequence[tuple[str, str]]  # (pattern of a layer's name, what takes its place)
 
 NAMED = 3  # keys that an error message names at most
 COUNTER = "num_batches_tracked"
+UNPACKED = 100  # times its size that a zip file may have unpacked; torch does not compress, and weights hardly shrink
+ZIP = b"PK\x03\x04"  # by which torch knows a zip file
+LEGACY_PICKLES = 5  # at the head of a torch file that is no zip
 
 # What mmengine's Runner pickles beside the weights: its logs. None of these is ever called or made; the real getattr
 # could fetch anything, and numpy's dtypes and arrays trust the bytes they are made from.
@@ -100,10 +107,44 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path):
+    refuse_bombs(path)
     inert = [(_Ignored, name) for name in IGNORED]
     with warnings.catch_warnings(), torch.serialization.safe_globals(inert):
         warnings.simplefilter("ignore")  # advice on other ways to save the file
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def refuse_bombs(path: Path) -> None:
+    """Refuses a torch file that would keep torch's own safe reader busy for ever, or fill the memory.
+
+    Damage is left to that reader, which stops where this one does.
+
+    Raises:
+        TooMuch: it would. OSError, RuntimeError: it cannot be opened.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[: len(ZIP)] != ZIP:
+            _measure(content, LEGACY_PICKLES)
+            return
+    _refuse_zip_bomb(path)
+    _measure(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")), 1)
+
+
+def _measure(content: io.BytesIO | mmap.mmap, pickles: int) -> None:
+    try:
+        for _ in range(pickles):
+            measure(content)
+    except TooMuch:
+        raise
+    except PickleRefused:
+        return
+
+
+def _refuse_zip_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(part.file_size for part in file.infolist())
+    if unpacked > UNPACKED * path.stat().st_size:
+        raise TooMuch(f"unpacked it would be {unpacked / 1e9:.1f} GB")
 
 
 class _Ignored:
@@ -121,6 +162,8 @@ class _Ignored:
 
 def _failure(err: Exception) -> str:
     said = str(err) or type(err).__name__
+    if isinstance(err, TooMuch):
+        return f"is refused: {said}"
     if asked := re.search(r"GLOBAL (\S+)", said):
         return f"is refused: to be loaded it asks for {asked[1]}, which weights do not need and which could run code"
     if isinstance(err, pickle.UnpicklingError) or "weights_only" in said:

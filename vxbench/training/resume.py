@@ -16,6 +16,7 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from vxbench.errors import UserError
+from vxbench.models.loading import refuse_bombs
 
 STATE = "state.pth"
 WRITTEN = {"state_dict", "optimizer", "param_schedulers", "message_hub", "meta", "random", "settings", "seconds"}
@@ -80,6 +81,7 @@ def check_state(path: Path, settings: Mapping[str, Any]) -> None:
 
 def _settings_of(path: Path) -> dict[str, Any]:
     try:
+        refuse_bombs(path)
         state = torch.load(path, map_location="cpu", mmap=True)
         if lacking := WRITTEN - state.keys():
             raise KeyError(*lacking)
