@@ -141,8 +141,11 @@ def _measure(content: io.BytesIO | mmap.mmap, pickles: int) -> None:
 
 
 def _refuse_zip_bomb(path: Path) -> None:
-    with zipfile.ZipFile(path) as file:
-        unpacked = sum(part.file_size for part in file.infolist())
+    try:
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(part.file_size for part in file.infolist())
+    except Exception as error:  # what a damaged directory makes zipfile raise is its to choose
+        raise RuntimeError(f"it is a damaged zip file ({error})") from error
     if unpacked > UNPACKED * path.stat().st_size:
         raise TooMuch(f"unpacked it would be {unpacked / 1e9:.1f} GB")
 
