@@ -1,6 +1,8 @@
 """Times explainers, networks and loading: python scripts/benchmark.py models"""
 
-from vxbench.commands.benchmark import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["benchmark", *sys.argv[1:]]))

@@ -1,6 +1,8 @@
 """Says which weights are there; fetches the others: python scripts/checkpoints.py download=true"""
 
-from vxbench.commands.checkpoints import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["checkpoints", *sys.argv[1:]]))

@@ -1,6 +1,8 @@
 """Writes docs/choices.md: python scripts/docs.py"""
 
-from vxbench.commands.docs import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["docs", *sys.argv[1:]]))

@@ -1,6 +1,8 @@
 """Generates the mini data: python scripts/make_mini.py --root data/mini"""
 
-from vxbench.commands.make_mini import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["make-mini", *sys.argv[1:]]))

@@ -1,6 +1,8 @@
 """Copies the results of a clean run to results/reference: python scripts/reference.py"""
 
-from vxbench.commands.reference import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["reference", *sys.argv[1:]]))

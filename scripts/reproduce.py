@@ -1,6 +1,8 @@
 """Makes tables of the papers beside their published numbers: python scripts/reproduce.py --table 1 --paper fep"""
 
-from vxbench.commands.reproduce import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["reproduce", *sys.argv[1:]]))

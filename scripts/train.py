@@ -1,6 +1,8 @@
 """Trains one network: python scripts/train.py model=tsm"""
 
-from vxbench.commands.train import main
+import sys
+
+from vxbench.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["train", *sys.argv[1:]]))

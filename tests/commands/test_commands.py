@@ -11,6 +11,7 @@ from helpers.paths import ROOT
 
 from vxbench import __version__
 from vxbench.commands import NAMES, main
+from vxbench.commands.common import STATUSES
 
 SCRIPTS = {path.stem.replace("_", "-") for path in (ROOT / "scripts").glob("*.py")}
 OVERRIDDEN = ("run", "reproduce", "plan", "explain", "train", "check-data", "checkpoints", "figure", "select-fep")
@@ -74,7 +75,7 @@ def test_every_command_has_a_page_of_help(name, capsys):
     assert err == ""
     assert out.startswith(f"usage: vxbench {name} ")
     assert re.search(rf"^examples:\n  vxbench {name}", out, re.MULTILINE)
-    assert re.search(r"^exit status:\n  0  .+\n  1  .+\n  2  ", out, re.MULTILINE)
+    assert re.search(r"^exit status:\n  0  .+\n  1  .+\n  2  .+\n  130  .+\n  143  ", out, re.MULTILINE)
     if name in OVERRIDDEN:
         assert "key=value" in out
         assert "conf/" in out
@@ -185,8 +186,9 @@ def test_a_traceback_is_shown_on_demand(monkeypatch, nowhere):
 
 
 def test_readme_has_the_exit_statuses():
-    table = re.findall(r"^\| (\d) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert [status for status, _ in table] == ["0", "1", "2"]
+    table = re.findall(r"^\| ([\d, ]+) \| .+ \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert ", ".join(table).split(", ") == ["0", "1", "2", "130", "143"]
+    assert re.findall(r"^  (\d+)  ", STATUSES, re.MULTILINE) == ["0", "1", "2", "130", "143"]
 
 
 @pytest.mark.parametrize("door", [["-m", "vxbench", "plan"], [str(ROOT / "scripts" / "plan.py")]])

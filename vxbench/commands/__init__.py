@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(lambda: print(f"vxbench {__version__}" if name == "--version" else _page()))
     if name not in NAMES:
         return refuse(f"vxbench has no command {name}{did_you_mean(name, NAMES)}", NOT_UNDERSTOOD)
-    return import_module(f"vxbench.commands.{name.replace('-', '_')}").main(words)
+    return run_command(lambda: import_module(f"vxbench.commands.{name.replace('-', '_')}").main(words))
 
 
 def _page() -> str:

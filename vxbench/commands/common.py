@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError
+from vxbench.files import clear_scratch
+from vxbench.stop import Stopped, check_stopped, stoppable
 
-DONE, FAILED, NOT_UNDERSTOOD = 0, 1, 2
+DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 STATUSES = f"""\
 exit status:
   {DONE}  done
   {FAILED}  understood, but something failed or is missing
-  {NOT_UNDERSTOOD}  the command line was not understood"""
+  {NOT_UNDERSTOOD}  the command line was not understood
+  {INTERRUPTED}  stopped by Ctrl-C
+  {TERMINATED}  stopped by SIGTERM"""
 KEPT = "what was computed is kept, run again for the rest"
+# Nothing is shown in a window: neither here nor in a worker, whatever a notebook or a desktop has set.
+os.environ["MPLBACKEND"] = "Agg"
 _by_us = False  # whether HYDRA_FULL_ERROR is set because Hydra runs, and not by the user
 
 
@@ -156,21 +162,41 @@ def understanding(mistake: type[UserError] = UserError) -> Iterator[None]:
 def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
     """The exit status of a command, DONE where its action returns none; a mistake is one line on stderr.
 
-    stopped: what to tell the user who stops it.
+    stopped: what to tell the user who stops it, by Ctrl-C or a signal.
     """
+    _print_anything()
+    with stoppable():
+        clear_scratch()
+        try:
+            return _done(action)
+        except SystemExit as ended:  # a page of help was printed
+            return int(ended.code or DONE)
+        except KeyboardInterrupt as error:
+            clear_scratch()  # of workers that a launcher has killed
+            status = error.status if isinstance(error, Stopped) else INTERRUPTED
+            return refuse("; ".join(filter(None, [str(error) or "stopped", stopped])), status)
+        except Exception as error:
+            if isinstance(error.__cause__, UserError) and not isinstance(error, UserError):
+                error = error.__cause__  # raised where Hydra resolved an interpolation
+            status = _status_of(error)
+            if status is None or show_traceback():
+                raise
+            return refuse(one_line(error), status)
+
+
+def _done(action: Callable[[], int | None]) -> int:
     try:
         return action() or DONE
-    except SystemExit as ended:  # a page of help was printed
-        return int(ended.code or DONE)
-    except KeyboardInterrupt:
-        return refuse(f"stopped; {stopped}" if stopped else "stopped")
-    except Exception as error:
-        if isinstance(error.__cause__, UserError) and not isinstance(error, UserError):
-            error = error.__cause__  # raised where Hydra resolved an interpolation
-        status = _status_of(error)
-        if status is None or show_traceback():
-            raise
-        return refuse(one_line(error), status)
+    except Exception:
+        check_stopped()  # the error may be what a library made of the signal
+        raise
+
+
+def _print_anything() -> None:
+    """Lets names and signs that the terminal's encoding lacks be printed, by their numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _status_of(error: Exception) -> int | None:

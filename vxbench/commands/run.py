@@ -30,6 +30,7 @@ from vxbench.commands.figure import draw
 from vxbench.config import check_choices, compose, key_of
 from vxbench.errors import UserError, first_line
 from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
+from vxbench.stop import check_stopped, end_worker, stoppable
 
 ABOUT = """\
 Explains clips and scores the maps: one cell (a model, a data set, an explainer), with -m a sweep over values given
@@ -89,7 +90,14 @@ def job(config: DictConfig) -> Outcome:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     live = hydra_config.mode == RunMode.RUN or "basic_launcher" in hydra_config.launcher._target_
-    outcome = _outcome(config, dict(hydra_config.runtime.choices), live, folder)
+    choices = dict(hydra_config.runtime.choices)
+    with stoppable():  # in a worker of a launcher, whose first command it is
+        try:
+            outcome = _outcome(config, choices, live, folder)
+        except KeyboardInterrupt as error:
+            _unrun(config, choices, "failed", f"{error}; {KEPT}").write(folder)
+            end_worker(error)
+            raise
     outcome.write(folder)
     if outcome.status != "left_out":
         print(outcome.line(), flush=True)
@@ -108,8 +116,9 @@ def _outcome(config: DictConfig, choices: dict[str, str], live: bool, folder: Pa
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _unrun(config, choices, "failed", first_line(error))
     except Exception as error:
+        check_stopped()
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "traceback.txt").write_text(traceback.format_exc())
+        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         reason = f"{type(error).__name__}: {first_line(error)} (see {folder / 'traceback.txt'})"
         return _unrun(config, choices, "failed", reason)
 

@@ -1,7 +1,6 @@
 """Times the loading of clips: decoded and resized anew, and from the cache."""
 
 import argparse
-import tempfile
 import time
 from itertools import cycle, islice
 
@@ -10,6 +9,7 @@ from vxbench.costs.options import check_counts, check_names
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import UserError
+from vxbench.files import scratch
 from vxbench.ranges import whole
 
 CHUNK = 64  # clips held in memory at a time
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> None:
         whole("--size", length, 1)
     size = "x".join(map(str, given.size))
     print(f"{given.dataset}, {given.clips} clips of {size}, {given.workers} workers")
-    with tempfile.TemporaryDirectory() as cache, DecodePool(given.workers) as pool:
+    with scratch() as cache, DecodePool(given.workers) as pool:
         plain, kept = (opened(given, folder) for folder in ("null", cache))
         refs = list(islice(cycle(plain.clips), given.clips))
         load(plain, refs[: given.workers], pool)  # the processes are up

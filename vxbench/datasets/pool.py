@@ -8,11 +8,11 @@ from concurrent.futures import TimeoutError as NotInTime
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.processes import kill, lean_executor
 from vxbench.errors import ClipError, UserError
+from vxbench.files import scratch
 from vxbench.ranges import above, whole
 
 START_SECONDS = 120  # a helper process that is not up by then will not come up
@@ -29,7 +29,7 @@ class DecodePool:
         self.workers, self.timeout_s = whole("workers", workers, 1), above("timeout_s", timeout_s, 0)
         self._shared: ProcessPoolExecutor | None = None
         self._single: ProcessPoolExecutor | None = None
-        self._packed = TemporaryDirectory(prefix="vxbench-")
+        self._packed = scratch()
 
     def load(self, dataset: VideoDataset, refs: Sequence[ClipRef]) -> list[Clip | ClipError]:
         """The results of dataset.load, in the order of refs; a ClipError stands for a clip that failed."""
