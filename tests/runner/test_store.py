@@ -52,10 +52,9 @@ def test_a_write_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise OSError("No space left on device")
 
-    rows = frame([ok("a", 1.0)])
-    monkeypatch.setattr(type(rows), "to_parquet", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
-        store.commit(rows)
+        store.commit(frame([ok("a", 1.0)]))
     assert list(tmp_path.iterdir()) == []
 
 

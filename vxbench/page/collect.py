@@ -1,8 +1,8 @@
 """Collects what the runs left in a folder of results, for its page; computes nothing anew."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from vxbench.figures.drawing.save import facts_of
 from vxbench.page import FigureFile, Gallery, PageCell, PageTable, Report, write_report
 from vxbench.ranges import whole
 from vxbench.runner.outcome import Outcome
-from vxbench.runner.store import CLIPS, Picture, Store
-from vxbench.tables.record import TableRun, read_records
+from vxbench.runner.parts import sound
+from vxbench.runner.store import CONFIG, Picture, Store
+from vxbench.tables.record import TableRun, readable_records
 from vxbench.tables.results import CellResult
 
 FOLDER = "report"
@@ -27,10 +28,10 @@ def make_report(results: Path, clips: int = CLIPS_SHOWN) -> Path:
     """Writes <results>/report/index.html of every table made there. clips: shown a model and data set of a table.
 
     Raises:
-        UserError: no table, or a file that is not what a run leaves.
+        UserError: no table that can be read. A damaged file is left out, which is said.
     """
     whole("clips", clips, 0)
-    records = read_records(results)
+    records = readable_records(results)
     if not records:
         raise UserError(f"{results}: no table was made here; make one, such as make reproduce-table1 PAPER=fep")
     return write_report(report_of(records, results, clips), Path(results) / FOLDER)
@@ -60,14 +61,8 @@ def _page_cell(record: TableRun, outcome: Outcome, result: CellResult) -> PageCe
     if not outcome.cell:
         return PageCell("", result, **facts)
     store = record.store(outcome)
-    try:
-        runs = json.loads(store.read_note("provenance.json") or "[]")
-    except ValueError as error:
-        raise UserError(f"{store.folder}/provenance.json: {error}; delete the cell and run its table again") from error
-    listed = tuple(store.read_note(CLIPS).splitlines())
-    return PageCell(
-        outcome.cell, result, **facts, clips=listed, config=store.read_note("config.yaml"), runs=tuple(runs)
-    )
+    known = {"clips": tuple(store.draw() or ()), "config": store.read_note(CONFIG), "runs": tuple(store.runs())}
+    return PageCell(outcome.cell, result, **facts, **known)
 
 
 def galleries(record: TableRun, clips: int) -> Iterator[Gallery]:
@@ -108,22 +103,14 @@ def _figure_clip(clip: str, kept: dict[str, list[Picture]]) -> FigureClip:
 
 
 def figures(results: Path, profiles: set[str]) -> list[FigureFile]:
-    """The papers' figures that were made, each captioned. profiles: of the tables beside them.
-
-    Raises:
-        UserError: a file is no picture.
-    """
+    """The papers' figures that were made, each captioned. profiles: of the tables beside them."""
     paths = {key: Path(results) / "figures" / f"{key}.png" for key in options("figure")}
-    return [_figure(key, path, profiles) for key, path in paths.items() if path.exists()]
+    found = [sound(path, partial(_figure, key, profiles), None) for key, path in paths.items()]
+    return [figure for figure in found if figure]
 
 
-def _figure(key: str, path: Path, profiles: set[str]) -> FigureFile:
-    png = path.read_bytes()
-    try:
-        facts = facts_of(png)
-    except OSError as error:
-        raise UserError(f"{path} is no picture; make it again: vxbench figure {key}") from error
-    return FigureFile(key, f"{caption(key)} {origin(facts, profiles)}", png)
+def _figure(key: str, profiles: set[str], png: bytes) -> FigureFile:
+    return FigureFile(key, f"{caption(key)} {origin(facts_of(png), profiles)}", png)
 
 
 def origin(facts: dict[str, str], profiles: set[str]) -> str:

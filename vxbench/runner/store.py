@@ -1,89 +1,208 @@
-"""The results store: parquet files that appear whole or not at all.
+"""The results store: what a run leaves of one cell, in files that appear whole or not at all.
 
-A cell's folder holds part-*.parquet (rows), pictures/*.npz (a few clips with their maps), config.yaml and
-provenance.json. A part is named by its clips and their statuses: two processes that compute the same clips write the
-same file, and a failure never overwrites a success.
+A cell's folder holds part-*.parquet (rows, see `parts`), pictures/*.npz (a few clips with their maps), clips.txt (the
+draw), config.yaml and provenance.json. A run sets aside what is damaged and makes it again; whoever only reads leaves
+it out, says so and writes nothing.
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
 
 from vxbench.files import locked, write_whole
+from vxbench.runner.parts import ASIDE, Damaged, Part, Parts, WhenDamaged, left_out, parsed, put_aside, sound
+from vxbench.runner.rows import ATTEMPT, COLUMNS, decoded, encoded, settled, table_of
 
-# One meaning per column, for every part.
-COLUMNS = {
-    "clip": "str",  # the clip's id
-    "label": "int64",  # ground truth, index into the data set's classes
-    "target": "int64",  # the class explained; -1 for a clip that failed before
-    "status": "str",  # ok | failed
-    "metric": "str",  # key of published.csv; "" for a failed clip
-    "value": "float64",  # NaN where the clip cannot be scored
-    "reason": "str",  # why it is NaN, or "<kind>: <message>" of a failed clip
-    "degenerate": "bool",  # the map was constant
-    "weight": "float64",  # what the clip counts in the mean: its number of frames where a rate is pooled over frames
-    "group": "int64",  # the mean is one over groups; 0 where there is but one
-    "curve": "object",  # list of float, what the value was computed from, or None
-}
 NOT_APPLICABLE = "not_applicable.txt"  # why the method has no meaning for the model
 CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on record
+PROVENANCE = "provenance.json"  # one record a run
+CONFIG = "config.yaml"  # all that decides the cell's numbers
+SEAL = "# SHA-256 of the lines below:"  # first line of CLIPS, with which one that was cut is found
 OPTIONAL = {"weight": 1.0, "group": 0, "curve": None}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is several times as fast
+IN_MEMORY = 1_000_000  # rows that a process keeps of the cells it read last; more if one cell has more
+
+_read: dict[Path, tuple[tuple[Part, ...], pa.Table]] = {}  # rows by folder, that read last at the end
 
 
 class Store:
-    """Rows and maps of one cell."""
+    """Rows and maps of one cell, which its folder is named by."""
 
     def __init__(self, folder: Path):
-        self.folder = Path(folder)
+        self.folder, cell = Path(folder), Path(folder).absolute().name
+        decode = partial(parsed, parse=partial(decoded, cell=cell), what="file of rows")
+        self._parts = Parts(self.folder, ".parquet", decode, partial(encoded, cell=cell))
+        self._attempts: dict[str, int] = {}  # of the clips that were computed before
+
+    def begin(self) -> None:
+        """Prepares the store for a run: what is damaged is set aside, so that it is made again.
+
+        Clips that the run computes although they have rows take the place of these, but for failures of clips that
+        succeeded.
+
+        Raises:
+            UserError: a file may not be read.
+            OSError: the folder cannot be read or written.
+        """
+        for name, parse in PARSERS.items():
+            self._note(name, parse, None, put_aside)
+        self._pictures(put_aside)
+        table = self._table(put_aside)
+        last = table.group_by("clip").aggregate([(ATTEMPT, "max")])
+        self._attempts = dict(zip(*(last[name].to_pylist() for name in ("clip", f"{ATTEMPT}_max")), strict=True))
 
     def rows(self) -> pd.DataFrame:
-        """All rows, sorted by clip and metric. A clip that succeeded once is ok, whatever failed before or after."""
-        parts = [pd.read_parquet(path) for path in sorted(self.folder.glob("part-*.parquet"))]
-        if not parts:
-            return frame([])
-        rows = pd.concat(parts, ignore_index=True)
-        done = set(rows.loc[rows.status == "ok", "clip"])
-        rows = rows[(rows.status == "ok") | ~rows["clip"].isin(done)]
-        rows = rows.drop_duplicates(["clip", "metric"], keep="last")
-        return rows.sort_values(["clip", "metric"], kind="stable", ignore_index=True)
+        """The rows of all clips of the draw, sorted by clip and metric, with the columns COLUMNS; the caller's own.
+
+        A clip that succeeded once is ok, whatever failed before or after.
+        """
+        table, draw = self._table(), self.draw()
+        if draw is not None:
+            drawn = pc.is_in(table["clip"], pa.array(draw, pa.large_string()))
+            table = table if pc.all(drawn, min_count=0).as_py() else table.filter(drawn)
+        return table.select(list(COLUMNS)).to_pandas()
 
     def done(self) -> set[str]:
-        """Ids of the clips that need no further work."""
-        rows = self.rows()
-        return set(rows.loc[rows.status == "ok", "clip"])
+        """Ids of the clips that need no further work: scored, and no picture of them was set aside."""
+        table = self._table()
+        scored = pc.unique(table["clip"].filter(pc.equal(table["status"], "ok"))).to_pylist()
+        lost = self._lost_pictures()
+        return {clip for clip in scored if not lost or _digest(clip) not in lost}
+
+    def lacks_picture(self, clip: str) -> bool:
+        """Whether the clip's picture was set aside and not made again."""
+        return _digest(clip) in self._lost_pictures()
 
     def commit(self, rows: pd.DataFrame, pictures: list["Picture"] = ()) -> None:
-        """Writes one batch: its pictures first, then its rows, which make it count."""
+        """Writes one batch: its pictures first, then its rows, which make it count. Joins many parts."""
         for picture in pictures:
-            write_whole(self.folder / f"pictures/{_digest([picture.clip])}.npz", picture.save)
-        kept = sorted(set(rows["clip"] + " " + rows["status"]))
-        part = self.folder / f"part-{_digest(kept)}.parquet"
-        write_whole(part, lambda path: rows.to_parquet(path, index=False))
+            write_whole(self.folder / f"pictures/{_digest(picture.clip)}.npz", picture.save)
+        attempts = {clip: self._attempts.get(clip, -1) + 1 for clip in rows["clip"]}
+        numbered = rows.assign(**{ATTEMPT: rows["clip"].map(attempts).astype("int64")})
+        self._parts.add(self._parts.encode([table_of(numbered)]))
+        self._attempts |= attempts
+        self._parts.merge_full()
+
+    def finish(self) -> None:
+        """Joins the parts of a cell of which nothing is left to compute: one file, or a few large ones."""
+        self._parts.merge()
 
     def pictures(self) -> list["Picture"]:
-        """The pictures kept, sorted by clip."""
-        found = [Picture.load(path) for path in self.folder.glob("pictures/*.npz")]
+        """The pictures kept of clips of the draw, sorted by clip."""
+        found, draw = self._pictures(left_out), self.draw()
+        found = found if draw is None else [picture for picture in found if picture.clip in set(draw)]
         return sorted(found, key=lambda picture: picture.clip)
 
+    def _pictures(self, damaged: WhenDamaged) -> Iterable["Picture"]:
+        paths = sorted(self.folder.glob("pictures/*.npz"))
+        found = [sound(path, partial(_picture, name=path.stem), None, damaged) for path in paths]
+        return [picture for picture in found if picture]
+
+    def _lost_pictures(self) -> set[str]:
+        """Names of the pictures that were set aside and have not been made again."""
+        folder = self.folder / "pictures"
+        aside = {path.name.partition(".")[0] for path in folder.glob(f"{ASIDE}/*.npz*")}
+        return aside - {path.stem for path in folder.glob("*.npz")}
+
+    def draw(self) -> list[str] | None:
+        """Ids of the cell's clips; None where they are not on record, as in cells of earlier versions."""
+        return self._note(CLIPS, _draw, None)
+
+    def record_draw(self, clips: Iterable[str]) -> None:
+        """Puts on record which clips the cell has: rows of others, of an earlier draw, do not count."""
+        self.note(CLIPS, _sealed(clips))
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the cell's numbers, as it has it on record; empty where it has not."""
+        return self._note(CONFIG, _identity, {})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The records of the cell's runs, see `provenance`, in the order in which they began."""
+        return self._note(PROVENANCE, _runs, [])
+
+    def record_run(self, run: dict[str, Any]) -> None:
+        """Adds one run to provenance.json, or replaces the record of that `run`."""
+        with locked(self.folder / PROVENANCE):
+            runs = self._note(PROVENANCE, _runs, [], put_aside)
+            others = [other for other in runs if other["run"] != run["run"]]
+            self.note(PROVENANCE, json.dumps([*others, run], indent=1))
+
     def note(self, name: str, text: str) -> None:
-        """Writes a text file of the cell whole."""
-        write_whole(self.folder / name, text.encode())
+        """Writes a text file of the cell whole, if it does not say that yet."""
+        if self.read_note(name) != text:
+            write_whole(self.folder / name, text.encode())
 
     def read_note(self, name: str) -> str:
-        path = self.folder / name
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        """What a text file of the cell says; "" where there is none."""
+        return self._note(name, bytes.decode, "")
 
-    def record_run(self, run: dict) -> None:
-        """Adds one run to provenance.json, or replaces the record of that `run`."""
-        with locked(self.folder / "provenance.json"):
-            runs = json.loads(self.read_note("provenance.json") or "[]")
-            others = [other for other in runs if other["run"] != run["run"]]
-            self.note("provenance.json", json.dumps([*others, run], indent=1))
+    def _note(self, name: str, parse: Callable[[bytes], Any], absent: Any, damaged: WhenDamaged = left_out) -> Any:
+        return sound(self.folder / name, parse, absent, damaged)
+
+    def _table(self, damaged: WhenDamaged = left_out) -> pa.Table:
+        """All rows that hold. They are read once by a process, as long as the parts are the same."""
+        before, table = _read.pop(self.folder.absolute(), (None, None))
+        parts = self._parts.listed()
+        if parts != before or damaged is not left_out:
+            parts, tables = self._parts.read_all(damaged)
+            table = settled(tables)
+        _read[self.folder.absolute()] = (parts, table)
+        _forget()
+        return table
+
+
+def _forget() -> None:
+    """Lets go of the rows that were read longest ago, where they are many."""
+    while len(_read) > 1 and sum(len(table) for _, table in _read.values()) > IN_MEMORY:
+        del _read[next(iter(_read))]
+
+
+def _runs(content: bytes) -> list[dict[str, Any]]:
+    runs = json.loads(content)
+    if not isinstance(runs, list) or not all(isinstance(run, dict) and "run" in run for run in runs):
+        raise Damaged("is no list of runs")
+    return runs
+
+
+def _reason(content: bytes) -> str:
+    if not content.strip():
+        raise Damaged("is empty")
+    return content.decode()
+
+
+def _sealed(clips: Iterable[str]) -> str:
+    lines = "".join(f"{clip}\n" for clip in clips)
+    return f"{SEAL} {_digest(lines)}\n{lines}"
+
+
+def _draw(content: bytes) -> list[str]:
+    """Cells of earlier versions have a list without a seal, which is believed."""
+    text = content.decode()
+    first, *lines = text.removesuffix("\n").split("\n")
+    if not text or (text.startswith(SEAL[0]) and text != _sealed(lines)):
+        raise Damaged("is not the list that was written")
+    return lines if text.startswith(SEAL[0]) else [first, *lines]
+
+
+def _identity(content: bytes) -> dict[str, Any]:
+    found = yaml.load(content, LOADER)
+    if not isinstance(found, dict):
+        raise Damaged("is no config")
+    return found
+
+
+PARSERS = {PROVENANCE: _runs, CLIPS: _draw, NOT_APPLICABLE: _reason, CONFIG: _identity}
 
 
 @dataclass
@@ -101,10 +220,16 @@ class Picture:
         with open(path, "wb") as file:  # given a path, numpy would add .npz to it
             np.savez_compressed(file, clip=self.clip, saliency=saliency, frames=self.frames, **boxes)
 
-    @classmethod
-    def load(cls, path: Path) -> "Picture":
-        with np.load(path) as file:
-            return cls(str(file["clip"]), file["saliency"].astype(np.float32), file["frames"], file.get("boxes"))
+
+def _picture(content: bytes, name: str) -> Picture:
+    """The picture in a file of that name."""
+    with np.load(io.BytesIO(content)) as file:
+        found = Picture(str(file["clip"]), file["saliency"].astype(np.float32), file["frames"], file.get("boxes"))
+    shape = found.saliency.shape
+    fits = found.frames.shape == (*shape, 3) and (found.boxes is None or found.boxes.shape == shape)
+    if _digest(found.clip) != name or len(shape) != 3 or not fits:
+        raise Damaged("is not the picture that was written")
+    return found
 
 
 def frame(rows: Iterable[dict]) -> pd.DataFrame:
@@ -127,5 +252,5 @@ def failure(clip: str, label: int, kind: str, message: str) -> dict:
     }
 
 
-def _digest(names: list[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.config import key_of
@@ -45,7 +44,7 @@ class Sweep:
 
     def identity(self, cell: str) -> DictConfig:
         """All that decides a cell's numbers, as the cell has it on record."""
-        return OmegaConf.create(yaml.safe_load(self.store(cell).read_note("config.yaml")))
+        return OmegaConf.create(self.store(cell).identity())
 
 
 def grids(sweep: Sweep, outcomes: list[Outcome]) -> dict[Pair, pd.DataFrame]:

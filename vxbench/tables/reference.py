@@ -54,7 +54,7 @@ def provenance_of(record: TableRun) -> dict[str, Any]:
     """
     stores = [record.store(outcome) for outcome in record.outcomes if outcome.cell]
     stores = [store for store in stores if not store.read_note(NOT_APPLICABLE)]
-    runs = [run for store in stores for run in json.loads(store.read_note("provenance.json") or "[]")]
+    runs = [run for store in stores for run in store.runs()]
     facts = {name: _distinct(run[name] for run in runs) for name in FROM_RUN}
     cells = sorted(outcome.cell for outcome in record.outcomes if outcome.cell)
     seconds = [run["seconds"] for run in runs if run["seconds"] is not None]

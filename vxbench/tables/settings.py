@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.config import class_of
 from vxbench.errors import UserError, did_you_mean
 from vxbench.metrics import Metric
 from vxbench.runner.outcome import Outcome
-from vxbench.runner.store import CLIPS, Store
+from vxbench.runner.store import Store
 from vxbench.tables.published import layout, tables
 from vxbench.tables.record import TableRun
 from vxbench.tables.results import CellResult, RunInfo
@@ -25,8 +24,6 @@ SELECTED = ("r_l", "r_h")  # of the table's settings; `table.selected` says wher
 SAID = ("table", "profile", "table.selected")
 NOT_WORTH_A_LINE = ("paths", "device", "download", "runner", "shard", "tracker")
 
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is several times as fast
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
 
 
@@ -50,7 +47,7 @@ def metrics_of(config: DictConfig, outcomes: Iterable[Outcome], results: Path) -
         UserError: one that cannot be imported here, or that the config's `allow` has not.
     """
     stores = [Store(results / "cells" / outcome.cell) for outcome in outcomes if outcome.cell]
-    identities = [yaml.load(store.read_note("config.yaml"), LOADER) or {} for store in stores]
+    identities = [store.identity() for store in stores]
     nodes = {json.dumps(n, sort_keys=True): n for identity in identities for n in identity.get("metric", {}).values()}
     found = [(class_of(config, node["_target_"], "metric"), node) for node in nodes.values()]
     classes = [(metric, node) for metric, node in found if isinstance(metric, type) and issubclass(metric, Metric)]
@@ -136,7 +133,7 @@ def incomplete(record: TableRun, cells: Iterable[CellResult]) -> list[str]:
     """
     lacking: dict[tuple[int, int], list[str]] = {}
     for outcome, cell in zip(record.outcomes, cells, strict=True):
-        listed = set(record.store(outcome).read_note(CLIPS).splitlines()) if cell.ran else set()
+        listed = set(record.store(outcome).draw() or ()) if cell.ran else set()
         there = listed & set(cell.rows["clip"])
         if there < listed:
             lacking.setdefault((len(there), len(listed)), []).append(cell.name)
