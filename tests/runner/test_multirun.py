@@ -199,7 +199,8 @@ def test_cells_of_which_nothing_is_left_have_their_outcomes_at_once(done):
     assert outcome.clips == len(done.dataset.clips)
 
 
-def test_a_damaged_part_leaves_its_cell_to_a_job_which_says_what_is_wrong(done):
+def test_a_cell_with_a_damaged_part_is_not_finished(done, capsys):
     [part] = done.store.folder.glob("part-*.parquet")
     part.write_bytes(b"no parquet")
     assert finished([done]) is None
+    assert capsys.readouterr().err.count(part.name) == 2  # and as what it is set aside

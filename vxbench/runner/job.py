@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from vxbench.runner.batch import BatchScorer, Computed
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, provenance
-from vxbench.runner.store import CLIPS, NOT_APPLICABLE
+from vxbench.runner.store import CONFIG, NOT_APPLICABLE
+from vxbench.stop import check_stopped
 
 
 def run_cell(parts: Assembled, live: bool = False) -> Outcome:
@@ -29,11 +31,13 @@ def run_cell(parts: Assembled, live: bool = False) -> Outcome:
     """
     own_gpu(parts.usable_device)  # before anything can be put on another
     job = Job(parts.check())
+    job.begin()
     outcome = job.outcome()
     if not parts.store.read_note(NOT_APPLICABLE):
         started = time.monotonic()
         outcome.computed = job.compute_missing(live)
         outcome.seconds = time.monotonic() - started
+    parts.store.finish()
     return job.concluded(outcome)
 
 
@@ -53,6 +57,12 @@ class Job:
         outcome.network, outcome.weights = self.parts.display, self.parts.weights
         return outcome
 
+    def begin(self) -> None:
+        """Sets aside what is damaged of the cell, and puts on record what it is and which clips it has."""
+        self.store.begin()
+        self.store.note(CONFIG, OmegaConf.to_yaml(OmegaConf.create(self.parts.cell.identity)))
+        self.store.record_draw(ref.id for ref in self.parts.dataset.clips)
+
     def concluded(self, outcome: Outcome) -> Outcome:
         """The outcome with what the store says of the cell."""
         if reason := self.store.read_note(NOT_APPLICABLE):
@@ -70,8 +80,6 @@ class Job:
         total = sum(map(len, batches))
         if not total:
             return 0
-        self.store.note("config.yaml", OmegaConf.to_yaml(OmegaConf.create(cell.identity)))
-        self.store.note(CLIPS, "\n".join(ref.id for ref in self.parts.dataset.clips) + "\n")
         tracker = self.parts.build("tracker")
         tracker.start(cell.id, cell.identity)
         try:
@@ -95,11 +103,14 @@ class Job:
         )  # fmt: skip
         self._calibrate(scorer)
         keep = pictured(parts.dataset.clips, settings.pictures)
-        for refs, loaded in self._decoded(batches):
-            computed = scorer(refs, loaded)
-            self.store.commit(computed.rows, [p for p in computed.pictures if p.clip in keep])
-            progress.advance(len(refs))
-            tracker.log(means(computed))
+        with closing(self._decoded(batches)) as decoded:
+            for refs, loaded in decoded:
+                check_stopped()
+                computed = scorer(refs, loaded)
+                kept = [p for p in computed.pictures if p.clip in keep or self.store.lacks_picture(p.clip)]
+                self.store.commit(computed.rows, kept)
+                progress.advance(len(refs))
+                tracker.log(means(computed))
         self.store.record_run(finished(run, progress.seconds, progress.done))
 
     def _calibrate(self, scorer: BatchScorer) -> None:

@@ -104,6 +104,7 @@ def finished(cells: Iterable[Assembled]) -> list[Outcome] | None:
     for parts in cells:
         try:
             job = Job(parts.check())
+            job.begin()
             done = job.concluded(job.outcome())
             left = job.settings.shards > 1 or (done.status == "complete" and job.missing_batches())
         except Exception:  # whatever is wrong with one cell, its job will say
