@@ -15,7 +15,7 @@ CLASSES = {
     "saliency_tubes": SaliencyTubes,
     "attention_rollout": AttentionRollout,
 }
-FROM_THE_MODEL = {"layer", "temporal", "spatial", "chunk"}
+FROM_THE_MODEL = {"layer", "token_order", "temporal", "spatial", "chunk"}
 
 
 @pytest.mark.parametrize("name", CLASSES)

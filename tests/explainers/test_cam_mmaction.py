@@ -181,7 +181,7 @@ def test_a_patch_of_a_frame_lands_in_its_cell(timesformer, layer):
         clip = clip_of(5, count=1)
         changed = clip.clone()
         changed[0, :, 3, 16:32, 64:80] += 1  # frame 3, patch (1, 4)
-        before, after = (to_grid(channels(timesformer, layer, x), x) for x in (clip, changed))
+        before, after = (to_grid(channels(timesformer, layer, x), x, timesformer.token_order) for x in (clip, changed))
     finally:
         timesformer.load_state_dict(kept, strict=False)
     assert before.shape == (1, 24, 5, 4, 6)

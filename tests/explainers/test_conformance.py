@@ -136,3 +136,37 @@ def test_the_caller_s_no_grad_does_not_matter(name, model, clip, boxes):
     with torch.no_grad():
         saliency = run(explainer, model, clip, boxes)
     assert torch.equal(saliency, run(explainer, model, clip, boxes))
+
+
+AROUND = {
+    "bf16 autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "fp16 autocast": lambda: torch.autocast("cpu", torch.float16),
+    "inference mode": torch.inference_mode,
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_caller_s_autocast_and_inference_mode_do_not_matter(name, around, model, clip, boxes):
+    expected = run(build(name), model, clip, boxes)
+    with AROUND[around]():
+        saliency = run(build(name), model, clip.clone(), boxes.clone())  # made inside: tensors of inference mode
+        assert torch.is_inference_mode_enabled() == (around == "inference mode")  # all is as it was
+        assert torch.is_autocast_enabled("cpu") == ("autocast" in around)
+    assert torch.equal(saliency, expected)
+
+
+def overflowing(module, args, output):
+    """Makes the scores infinite of clips whose mean is above 50."""
+    return output.masked_fill((args[0].flatten(1).mean(dim=1) > 50)[:, None], torch.inf)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_on_which_the_network_is_not_finite_costs_only_itself(name, model, clip, boxes):
+    model, clip = model.double(), clip.double()
+    clip[1] += 1e3
+    model.register_forward_hook(overflowing)
+    together = run(build(name), model, clip, boxes)
+    for i in (0, 2):
+        assert together[i].isfinite().all()
+        assert_same(together[i : i + 1], run(build(name), model, clip, boxes, slice(i, i + 1)))

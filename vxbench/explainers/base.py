@@ -4,13 +4,15 @@ Shapes: clip (B, 3, T, H, W) float32 normalised for the model, target (B,) int64
 float32, finite, higher = more important.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vxbench.errors import UserError
-from vxbench.network import untouched
+from vxbench.network import ordinary, untouched
 from vxbench.ranges import whole
 
 
@@ -68,18 +70,20 @@ class Explainer:
     ) -> Tensor:
         """Saliency (B, T, H, W) of each clip's target class.
 
-        Leaves no trace on the classifier. Without `generators` every clip draws from seed 0.
+        Leaves no trace on the classifier. Without `generators` every clip draws from seed 0. A caller's autocast and
+        inference mode are off inside, see `full_float32`.
 
         Raises:
             NotApplicable: the method has no meaning for this classifier.
-            UserError: `explain` gave something other than one value a voxel.
+            UserError: `explain` gave something other than one value a voxel, or the weights take no part in autograd.
         """
         if generators is None:
             generators = [torch.Generator().manual_seed(0) for _ in clip]
         if len(generators) != len(clip):
             raise ValueError(f"{len(generators)} generators for {len(clip)} clips")
-        with untouched(classifier):
-            saliency = self.explain(classifier, clip.detach(), target, Context(generators, boxes))
+        with untouched(classifier), _weights_of_inference_told():
+            given = (ordinary(clip.detach()), ordinary(target))
+            saliency = self.explain(classifier, *given, Context(generators, boxes))
         wanted = (len(clip), *clip.shape[2:])
         if not isinstance(saliency, Tensor) or saliency.shape != wanted:
             found = tuple(saliency.shape) if isinstance(saliency, Tensor) else type(saliency).__name__
@@ -93,6 +97,20 @@ class Explainer:
     def passes(self, shape: tuple[int, int, int]) -> Passes | None:
         """What one clip of `shape` (T, H, W) costs, at most; None: not known, which leaves the plan a question mark."""
         return None
+
+
+@contextmanager
+def _weights_of_inference_told() -> Iterator[None]:
+    """Makes torch's word for weights that were made under torch.inference_mode a line that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "nference tensor" not in str(error):
+            raise
+        raise UserError(
+            "the network's weights were made under torch.inference_mode(), which no gradient goes through: "
+            "build and load it outside, or under torch.no_grad()"
+        ) from error
 
 
 def spawn(generator: torch.Generator) -> torch.Generator:

@@ -1,5 +1,6 @@
 """Scores whether the network is right on the clips as they are, as STEP's table 1 does. The map plays no part."""
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from vxbench.explainers.base import Passes
 from vxbench.fact import Fact
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.metrics.faithfulness import NOT_FINITE
-from vxbench.network import in_chunks, untouched
+from vxbench.network import in_chunks, outputs, untouched
 from vxbench.ranges import whole
 
 RANKS = (1, 5)
@@ -61,7 +62,7 @@ class TopK(Metric):
     def __call__(self, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
         """Each key (B,); NaN where the network's output is not finite, and top5 of no more than 5 classes."""
         with torch.no_grad(), untouched(classifier):
-            output = in_chunks(classifier, self.chunk, batch.clip)
+            output = in_chunks(partial(outputs, classifier), self.chunk, batch.clip)
         broken = ~output.isfinite().all(dim=1)
         values, reasons = {}, {}
         for key, k in zip(self.keys, RANKS, strict=True):

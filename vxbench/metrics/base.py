@@ -1,7 +1,8 @@
 """Defines the contract every metric keeps: `metric(classifier, batch, saliency) -> Scores`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Generator, Tensor, nn
 from vxbench.explainers.base import Explainer, Passes
 from vxbench.fact import Fact
 from vxbench.metrics.facts import declare
+from vxbench.network import at_least_float32, full_float32, ordinary
 
 
 @dataclass
@@ -31,6 +33,11 @@ class Batch:
     annotated: Tensor | None = None
     action: Tensor | None = None
     generators: list[torch.Generator] | None = None
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with every one of its tensors changed."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
 
 
 class Scores(dict[str, Tensor]):
@@ -63,7 +70,8 @@ class Metric:
 
     A metric whose `calibration` is not 0 is given that many clips of the data set, the same in every run and
     shard, before its first batch: `prepare(classifier, clips)`. One that measures time belongs to a machine, and
-    nothing is decoded beside it. One that explains the clips again has its explainer in `explainer`.
+    nothing is decoded beside it. One that explains the clips again has its explainer in `explainer`. Whatever
+    precision a caller or the network has chosen, `__call__` computes in `full_float32`.
     """
 
     keys: tuple[str, ...] = ()
@@ -75,6 +83,8 @@ class Metric:
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         declare(cls)
+        if "__call__" in vars(cls):
+            cls.__call__ = _in_full_float32(cls.__call__)
 
     def prepare(self, classifier: nn.Module, clips: Tensor) -> None:
         """clips: (calibration, 3, T, H, W) or fewer, normalised for the model."""
@@ -95,6 +105,17 @@ class Metric:
     def passes_before(self, shape: tuple[int, int, int]) -> Passes | None:
         """What a run costs once, whatever its number of clips: nothing, unless the metric calibrates or warms up."""
         return Passes()
+
+
+def _in_full_float32(call: Callable[..., Scores]) -> Callable[..., Scores]:
+    """A metric's `__call__` that computes in float32 or better, also under a caller's autocast or inference mode."""
+
+    @wraps(call)
+    def scored(self: Metric, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
+        with full_float32():
+            return call(self, classifier, batch.mapped(ordinary), at_least_float32(ordinary(saliency)))
+
+    return scored
 
 
 def finite(saliency: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ def build_classifier(
     cam_layer: str | None = None,
     cam_layers: Mapping[str, str] | None = None,
     cam_at: str | None = None,
+    cam_layout: str | None = None,
+    token_order: str | None = None,
     stages: Sequence[Mapping[str, Sequence[str]]] = (),
     attention: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -42,7 +44,8 @@ def build_classifier(
     outputs: `logits` or `probs`, whichever the network gives; None asks its attribute `outputs`, logits without one.
     checkpoint: a file, `pkg:<file>` for weights that ship with vxbench, an entry of `weights` (a mapping with the
         key `file`), or None for random weights drawn from `seed`. Nothing is downloaded here.
-    cam_layers: layers that cam_layer may be, by name; cam_at: the name of the one that it is.
+    cam_layers: layers that cam_layer may be, by name; cam_at: the name of the one that it is. cam_layout, token_order:
+        how its axes and tokens lie.
 
     Raises:
         UserError: unknown config or override, a value mmaction2 or the network refuses, or a checkpoint that is
@@ -69,6 +72,8 @@ def build_classifier(
         display=display,
         cam_layer=cam_layer,
         cam_layers=cam_layers,
+        cam_layout=cam_layout,
+        token_order=token_order,
         stages=stages,
         attention=attention,
         checkpoint=None if source is None else str(source),
@@ -87,7 +92,7 @@ def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> Non
     """
     node = {} if overrides.get("_delete_") else node
     kind = overrides.get("type", node.get("type"))
-    cls = models.get(kind) if isinstance(kind, str) else None
+    cls = _class_of(kind, models)
     if isinstance(kind, str) and cls is None:
         return
     known = set(node) | parameters(cls) | {"type", "_delete_"}
@@ -97,6 +102,14 @@ def check_overrides(path: str, node: Mapping, overrides: Mapping, models) -> Non
         if isinstance(value, Mapping):
             below = node.get(name)
             check_overrides(f"{path}.{name}", below if isinstance(below, Mapping) else {}, value, models)
+
+
+def _class_of(kind: Any, models) -> type | None:
+    """The class that a part's `type` names; None where the registry has none."""
+    try:
+        return models.get(kind) if isinstance(kind, str) else None
+    except RuntimeError:  # that is how mmengine says it
+        return None
 
 
 def parameters(cls: type | None) -> set[str]:
@@ -135,7 +148,7 @@ def _model_config(config: str, overrides: dict, num_classes: int, spec: InputSpe
     model.cls_head.num_classes = num_classes
     model.data_preprocessor.update(mean=list(spec.mean), std=list(spec.std))
     for part in (model.backbone, model.cls_head):
-        if "num_segments" in parameters(models.get(part.type)):
+        if "num_segments" in parameters(_class_of(part.type, models)):
             part.setdefault("num_segments", spec.frames)
     norm = "BN2d" if model.type == "Recognizer2D" else "BN3d"
     _offline(model, models, norm)
@@ -144,7 +157,7 @@ def _model_config(config: str, overrides: dict, num_classes: int, spec: InputSpe
 
 def _offline(node, models, norm: str) -> None:
     """Turns off downloads in node and below, and puts `norm` for SyncBN: the same keys, but no process group needed."""
-    accepted = parameters(models.get(node["type"])) if isinstance(node.get("type"), str) else set()
+    accepted = parameters(_class_of(node.get("type"), models))
     if "pretrained" in accepted:
         node["pretrained"] = None
     if "pretrained2d" in accepted:
@@ -161,7 +174,7 @@ def _offline(node, models, norm: str) -> None:
 def _build(key: str, model, initialise: bool) -> nn.Module:
     try:
         recognizer = mmaction.registry().build(model)
-    except (TypeError, ValueError, KeyError, AssertionError, AttributeError) as err:
+    except (TypeError, ValueError, LookupError, AssertionError, AttributeError, RuntimeError) as err:
         raise UserError(f"{key}: mmaction2 cannot build this model: {first_line(err)}") from err
     if initialise:
         recognizer.init_weights()
@@ -185,7 +198,7 @@ def _registered(network: dict) -> tuple[type[nn.Module], dict[str, Any]]:
     """The class in mmaction2's registry that the network names, and the arguments beside the name."""
     models = mmaction.registry()
     kind = network.get("type")
-    cls = models.get(kind) if isinstance(kind, str) else None
+    cls = _class_of(kind, models)
     if cls is None:
         raise UserError(f"model.network.type = {kind} is not in mmaction2's registry")
     check_overrides("model.network", {}, network, models)

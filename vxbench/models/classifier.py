@@ -60,10 +60,12 @@ class Classifier(nn.Module):
     them.
 
     outputs: `logits`, or `probs` for a network that gives probabilities; None takes the network's attribute of that
-        name, logits where it has none.
+        name, logits where it has none, which `outputs_said` tells apart.
     key, display: its names in results and in tables.
     cam_layer: dotted name of the layer that class activation maps read, or None. cam_layers: {name: dotted name} of
         layers that it may be.
+    cam_layout: how the axes of cam_layer lie, a key of explainers.cam.activations.LAYOUTS, and token_order: how its
+        tokens do, where it gives those of all frames together. None: not said; see `to_grid` there.
     stages: [{name: [dotted names of modules]}, ...] from the head down, as the sanity check randomises them.
     attention: {temporal, spatial: patterns of the names of its attention modules}, or None.
     checkpoint: the file the weights came from, None if they are random. checkpoint_digest: their short SHA-256.
@@ -79,6 +81,8 @@ class Classifier(nn.Module):
         display: str | None = None,
         cam_layer: str | None = None,
         cam_layers: Mapping[str, str] | None = None,
+        cam_layout: str | None = None,
+        token_order: str | None = None,
         stages: Sequence[Mapping[str, Sequence[str]]] = (),
         attention: Mapping[str, str] | None = None,
         checkpoint: str | None = None,
@@ -92,11 +96,14 @@ class Classifier(nn.Module):
         self.display = display or key
         self.cam_layer = cam_layer
         self.cam_layers = dict(cam_layers or {})
+        self.cam_layout = cam_layout
+        self.token_order = token_order or _token_order(recognizer)
         self.stages = stages
         self.attention = attention
         self.checkpoint = checkpoint
         self.checkpoint_digest = checkpoint_digest
-        self.outputs = one_of("outputs", outputs or getattr(recognizer, "outputs", "logits"), OUTPUTS)
+        said = outputs or getattr(recognizer, "outputs", None)
+        self.outputs, self.outputs_said = one_of("outputs", said or "logits", OUTPUTS), said is not None
         self.kind = _kind(recognizer)
         self.built_for = _built_for(recognizer)
         self._check()
@@ -187,3 +194,8 @@ def _built_for(recognizer: nn.Module) -> set[int]:
     parts = [getattr(recognizer, name, None) for name in ("backbone", "cls_head")]
     counts = {getattr(part, name, None) for part in parts for name in ("num_segments", "num_frames")}
     return counts - {None}
+
+
+def _token_order(recognizer: nn.Module) -> str | None:
+    """How mmaction2's TimeSformer lays out the tokens of all frames; None of any other network."""
+    return "patch_major" if type(getattr(recognizer, "backbone", None)).__name__ == "TimeSformer" else None

@@ -87,7 +87,7 @@ class BatchScorer:
         if not maps.finite.any():
             return rows, {}
         keep = maps.finite.nonzero()[:, 0]
-        refs, batch = [refs[i] for i in keep], _select(batch, keep)
+        refs, batch = [refs[i] for i in keep], batch.mapped(lambda tensor: tensor[keep.to(tensor.device)])
         rows += self._rows(refs, batch, maps.saliency, maps.degenerate.tolist())
         return rows, {ref.id: one for ref, one in zip(refs, maps.saliency.cpu().numpy(), strict=True)}
 
@@ -208,9 +208,3 @@ def columns_of(scores: Scores, key: str) -> list[dict]:
         {"metric": key, "value": v, "reason": reasons.get(i, ""), "weight": w, "group": g, "curve": c}
         for i, (v, w, g, c) in enumerate(zip(values, weights, groups, curves, strict=True))
     ]
-
-
-def _select(batch: Batch, keep: Tensor) -> Batch:
-    index = keep.to(batch.clip.device)
-    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
-    return replace(batch, **{name: tensor[index] for name, tensor in tensors.items()})

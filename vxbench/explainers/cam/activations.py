@@ -8,10 +8,13 @@ Layers of K channels give, for B clips of T' steps and h x w cells:
 | a network that runs on frames | (B * T', K, h, w) | folded |
 | a transformer, frame by frame | (B * T', 1 + h w, K) | class token dropped, folded |
 | a transformer, on all frames together | (B, 1 + h w T', K) | class token dropped, split in the order of its tokens |
+
+Channels may come last, and no class token lead the others, where the network's `cam_layout` says so.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import le
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +22,13 @@ from torch.nn.functional import interpolate
 
 from vxbench.errors import NotApplicable, UserError, did_you_mean
 from vxbench.explainers.normalise import normalise
-from vxbench.network import class_score
-from vxbench.ranges import whole
+from vxbench.network import at_least_float32, class_score
+from vxbench.ranges import one_of, whole
 
 TOKEN_ORDERS = ("patch_major", "frame_major")
+CHANNELS, TOKENS = ("channels_first", "channels_last"), ("tokens", "patch_tokens")
+LAYOUTS = (*CHANNELS, *TOKENS)
+UNLED = ", or model.cam_layout=patch_tokens if no class token leads them"
 
 
 def activation_and_gradient(
@@ -87,39 +93,87 @@ def find_layer(classifier: nn.Module, layer: str, key: str = "layer") -> nn.Modu
     return modules[layer]
 
 
-def check_patches_matter(gradient: Tensor, layer: str) -> None:
+def check_patches_matter(gradient: Tensor, layer: str, layout: str | None = None) -> None:
     """Checks that the score depends on patches, not on the class token alone.
 
     Raises:
         NotApplicable: it does not, as in a transformer's last block, whose patches reach no head.
     """
-    if gradient.ndim == 3 and not gradient[:, 1:].any() and gradient[:, 0].any():
+    led = gradient.ndim == 3 and layout != "patch_tokens"
+    if led and not gradient[:, 1:].any() and gradient[:, 0].any():
         raise NotApplicable(f"of layer {layer!r} only the class token reaches the score: take an earlier layer")
 
 
+def layout_of(classifier: nn.Module, layer: str, output: Tensor) -> str | None:
+    """How the layer's axes lie, one of LAYOUTS, as the classifier's `cam_layout` says; None: as `to_grid` assumes.
+
+    Raises:
+        UserError: it is none of them, or is not said although the layer works along its last axis.
+    """
+    if said := getattr(classifier, "cam_layout", None):
+        return one_of("model.cam_layout", said, LAYOUTS)
+    module = find_layer(classifier, layer)
+    if output.ndim > 3 and isinstance(module, (nn.LayerNorm, nn.Linear)):
+        raise UserError(
+            f"layer {layer!r} gives {tuple(output.shape)} and is a {type(module).__name__}, which works along its last "
+            "axis: set model.cam_layout=channels_last if its channels are there, else channels_first"
+        )
+    return None
+
+
 def to_grid(
-    output: Tensor, clip: Tensor, token_order: str = "patch_major", grid: Sequence[int] | None = None
+    output: Tensor,
+    clip: Tensor,
+    token_order: str | None = None,
+    grid: Sequence[int] | None = None,
+    layout: str | None = None,
 ) -> Tensor:
-    """Brings a layer's output for clips (B, 3, T, H, W) to (B, K, T', h, w).
+    """Brings a layer's output for clips (B, 3, T, H, W) to (B, K, T', h, w), in float32 or better.
 
     token_order: of tokens of all frames together, `patch_major` (a patch's frames follow one another, as in
         TimeSformer) or `frame_major` (a frame's patches do).
     grid: h and w of tokens; None for as many square patches as fit into the clip.
+    layout: one of LAYOUTS, which is believed; None: `channels_first`, and `tokens` (a class token leads them, as it
+        does not with `patch_tokens`) of 3-D outputs, unless the sizes cannot be those of such a grid.
 
     Raises:
         NotApplicable: rows that do not divide among the clips.
-        UserError: a number of tokens that does not fit the clip or the grid.
+        UserError: sizes that do not fit the clip, the layout or the grid, or tokens whose order is not known.
     """
-    if output.ndim == 5:
-        return output
-    rows = fold(output, len(clip))
-    if output.ndim == 4:
-        return rows.transpose(1, 2)
-    patches = rows[:, :, 1:]  # (B, rows of a clip, patches, K), without the class token
+    output, kind = at_least_float32(output), layout or ("tokens" if output.ndim == 3 else "channels_first")
+    if (output.ndim == 3) != (kind in TOKENS):
+        raise UserError(f"model.cam_layout = {kind}, but the CAM layer gives {tuple(output.shape)}: set another")
+    if kind in TOKENS:
+        return _grid_of_tokens(output[:, kind == "tokens" :], clip, token_order, grid)
+    channels = output.movedim(-1, 1) if kind == "channels_last" else output
+    maps = channels if channels.ndim == 5 else fold(channels, len(clip)).transpose(1, 2)
+    if len(maps) != len(clip) or (layout is None and not _may_be_grid(maps.shape[2:], clip.shape[2:])):
+        axes = "(B, K, T', h, w)" if output.ndim == 5 else "(B T', K, h, w)"
+        raise UserError(
+            f"the CAM layer gives {tuple(output.shape)} for clips {tuple(clip.shape)}, which cannot be {axes}: "
+            "set model.cam_layout=channels_last if its channels come last, channels_first if it is so nevertheless, "
+            "or another model.cam_layer"
+        )
+    return maps
+
+
+def _may_be_grid(grid: Sequence[int], clip: Sequence[int]) -> bool:
+    """Whether (T', h, w) cells may cover a clip (T, H, W): no more than it has, and one stride in height and width.
+
+    Padding, or the lack of it, leaves a cell more or less on either axis.
+    """
+    strides = [(size / (cells + 1), size / max(cells - 1, 1e-9)) for size, cells in zip(clip, grid, strict=True)]
+    (low, high), (left, right) = strides[1:]
+    return all(map(le, grid, clip)) and low <= right and left <= high
+
+
+def _grid_of_tokens(tokens: Tensor, clip: Tensor, order: str | None, grid: Sequence[int] | None) -> Tensor:
+    """Brings tokens (rows, patches, K), without a class token, to (B, K, T', h, w)."""
+    patches = fold(tokens, len(clip))  # (B, rows of a clip, patches, K)
     if patches.shape[1] == 1:
-        patches = _split_in_time(patches[:, 0], clip.shape[2], token_order, grid)
+        patches = _split_in_time(patches[:, 0], clip.shape[2], order, grid)
     if patches.shape[1] > clip.shape[2]:
-        raise NotApplicable(f"{len(output)} rows of tokens are no frames of {len(clip)} clips of {clip.shape[2]}")
+        raise NotApplicable(f"{len(tokens)} rows of tokens are no frames of {len(clip)} clips of {clip.shape[2]}")
     return patches.unflatten(2, grid_of(patches.shape[2], *clip.shape[3:], grid)).permute(0, 4, 1, 2, 3)
 
 
@@ -130,12 +184,17 @@ def fold(rows: Tensor, clips: int) -> Tensor:
     return rows.unflatten(0, (clips, -1))
 
 
-def _split_in_time(tokens: Tensor, frames: int, order: str, grid: Sequence[int] | None) -> Tensor:
+def _split_in_time(tokens: Tensor, frames: int, order: str | None, grid: Sequence[int] | None) -> Tensor:
     """Splits tokens (B, P T', K) into (B, T', P, K); T' is the clip's frames, unless the grid says what P is."""
     count = tokens.shape[1]
     steps = frames if grid is None else max(1, count // (grid[0] * grid[1]))
     if count % steps:
-        raise UserError(f"{count} tokens do not divide among {steps} frames: set grid to [h, w]")
+        raise UserError(f"{count} tokens do not divide among {steps} frames: set grid to [h, w]{UNLED}")
+    if order is None and steps > 1:
+        raise UserError(
+            f"the CAM layer gives the {count} tokens of all frames together: set model.token_order to patch_major "
+            "(a patch's frames follow one another) or frame_major (a frame's patches do)"
+        )
     if order == "frame_major":
         return tokens.unflatten(1, (steps, -1))
     return tokens.unflatten(1, (-1, steps)).transpose(1, 2)
@@ -150,7 +209,9 @@ def grid_of(patches: int, height: int, width: int, grid: Sequence[int] | None = 
     for side in range(1, min(height, width) + 1):
         if (height // side) * (width // side) == patches:
             return height // side, width // side
-    raise UserError(f"{patches} tokens are no grid of square patches on {height}x{width} pixels: set grid to [h, w]")
+    raise UserError(
+        f"{patches} tokens are no grid of square patches on {height}x{width} pixels: set grid to [h, w]{UNLED}"
+    )
 
 
 def check_grid(grid: Sequence[int] | None) -> tuple[int, int] | None:

@@ -19,11 +19,12 @@ from vxbench.explainers.cam.activations import (
     enlarge,
     find_layer,
     fold,
+    layout_of,
     ran_once,
     stretch_frames,
     to_grid,
 )
-from vxbench.network import SCORES, in_chunks
+from vxbench.network import SCORES, at_least_float32, in_chunks
 from vxbench.ranges import one_of
 
 NORMS = ("clip", "frame")
@@ -40,10 +41,11 @@ class CAM(Explainer):
     upsample: `bilinear` or `spline3`, in space; in time every step is repeated, or linear where T is no multiple
         of T'.
     norm: `frame` stretches every frame to [0, 1] by itself, `clip` leaves the scale to the normaliser.
-    token_order, grid: how a transformer's tokens lie, see `to_grid`; networks without tokens need neither.
+    token_order, grid: how a transformer's tokens lie, see `to_grid`; networks without tokens need neither. Without a
+        token_order the classifier's own holds. Its `cam_layout` says how the layer's axes lie.
 
     Raises:
-        UserError: the classifier has no such layer, or its tokens do not fit the clip.
+        UserError: the classifier has no such layer, or the layer's axes do not fit the clip, or are not known.
         NotApplicable: the layer's output is no grid and no tokens, or the layer does not run exactly once.
     """
 
@@ -54,7 +56,7 @@ class CAM(Explainer):
         layer: str,
         upsample: str = "bilinear",
         norm: str = "clip",
-        token_order: str = "patch_major",
+        token_order: str | None = None,
         grid: Sequence[int] | None = None,
         chunk: int = 64,
     ):
@@ -62,7 +64,7 @@ class CAM(Explainer):
         self.layer = layer
         self.upsample = one_of("upsample", upsample, UPSAMPLES)
         self.norm = one_of("norm", norm, NORMS)
-        self.token_order = one_of("token_order", token_order, TOKEN_ORDERS)
+        self.token_order = token_order if token_order is None else one_of("token_order", token_order, TOKEN_ORDERS)
         self.grid = check_grid(grid)
 
     def explain(self, classifier: nn.Module, clip: Tensor, target: Tensor, context: Context) -> Tensor:
@@ -76,9 +78,10 @@ class CAM(Explainer):
         """The map at the layer's resolution, (B, T', h, w)."""
         raise NotImplementedError
 
-    def on_grid(self, output: Tensor, clip: Tensor) -> Tensor:
+    def on_grid(self, classifier: nn.Module, output: Tensor, clip: Tensor) -> Tensor:
         """The layer's output, or the gradient there, as (B, K, T', h, w)."""
-        return to_grid(output, clip, self.token_order, self.grid)
+        order = self.token_order or getattr(classifier, "token_order", None)
+        return to_grid(output, clip, order, self.grid, layout_of(classifier, self.layer, output))
 
 
 class GradCAM(CAM):
@@ -100,7 +103,7 @@ class GradCAM(CAM):
         upsample: str = "bilinear",
         norm: str = "clip",
         score: str = "logit",
-        token_order: str = "patch_major",
+        token_order: str | None = None,
         grid: Sequence[int] | None = None,
         chunk: int = 64,
     ):
@@ -110,9 +113,9 @@ class GradCAM(CAM):
 
     def coarse_map(self, classifier: nn.Module, clip: Tensor, target: Tensor) -> Tensor:
         activation, gradient = activation_and_gradient(classifier, self.layer, clip, target, self.score)
-        check_patches_matter(gradient, self.layer)
+        check_patches_matter(gradient, self.layer, getattr(classifier, "cam_layout", None))
         frame_wise = len(activation) > len(clip)
-        activation, gradient = self.on_grid(activation, clip), self.on_grid(gradient, clip)
+        activation, gradient = (self.on_grid(classifier, values, clip) for values in (activation, gradient))
         weights = self.channel_weights(activation, gradient, frame_wise)
         return (weights * activation).sum(dim=1).relu()
 
@@ -139,7 +142,7 @@ class GradCAMPlusPlus(GradCAM):
         upsample: str = "bilinear",
         norm: str = "clip",
         score: str = "logit",
-        token_order: str = "patch_major",
+        token_order: str | None = None,
         grid: Sequence[int] | None = None,
         chunk: int = 64,
     ):
@@ -178,7 +181,7 @@ class SaliencyTubes(CAM):
         relu: bool = False,
         upsample: str = "bilinear",
         norm: str = "clip",
-        token_order: str = "patch_major",
+        token_order: str | None = None,
         grid: Sequence[int] | None = None,
         chunk: int = 64,
     ):
@@ -191,11 +194,11 @@ class SaliencyTubes(CAM):
         name, head = find_head(classifier, self.head)
         with captured(classifier, self.layer) as outputs, calls_of(head) as calls:
             output = classifier(clip)
-        activation = self.on_grid(ran_once(f"layer {self.layer!r}", outputs), clip)
+        activation = self.on_grid(classifier, ran_once(f"layer {self.layer!r}", outputs), clip)
         features, scores = (_per_clip(rows, len(clip)) for rows in ran_once(f"head {name!r}", calls))
         _check_pooling(self.layer, name, activation.mean(dim=(2, 3, 4)), features)
         _check_scores(name, scores, output, getattr(classifier, "outputs", "logits"))
-        saliency = torch.einsum("bk,bkthw->bthw", head.weight[target], activation)
+        saliency = torch.einsum("bk,bkthw->bthw", at_least_float32(head.weight[target]), activation)
         return saliency.relu() if self.rectified else saliency
 
     def passes(self, shape: tuple[int, int, int]) -> Passes:

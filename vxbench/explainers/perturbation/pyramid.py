@@ -32,7 +32,7 @@ class Pyramid:
     def apply(self, mask: Tensor) -> Tensor:
         """Mixes neighbouring levels: mask 1 keeps the clip, 0 takes level 0. Differentiable in the mask.
 
-        mask: (B, T, H, W) in [0, 1]. Returns (B, C, T, H, W).
+        mask: (B, T, H, W) in [0, 1]; where it is NaN so is the result. Returns (B, C, T, H, W).
         """
         top = self.levels.shape[1] - 1
         position = mask * top
@@ -41,7 +41,7 @@ class Pyramid:
         return (1 - share) * self._pick(lower) + share * self._pick((lower + 1).clamp(max=top))
 
     def _pick(self, level: Tensor) -> Tensor:
-        index = level.long()[:, None, None].expand(-1, 1, self.levels.shape[2], -1, -1, -1)
+        index = level.nan_to_num().long()[:, None, None].expand(-1, 1, self.levels.shape[2], -1, -1, -1)
         return self.levels.gather(1, index)[:, 0]
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from vxbench.errors import OutOfRange, UserError, did_you_mean
+from vxbench.network import full_float32
 
 ORIGINAL = "original"
 Stages = dict[str, tuple[str, ...]]
@@ -77,6 +78,7 @@ def _initialise(path: str, module: nn.Module, seed: int) -> None:
     module.to(device)
 
 
+@full_float32()
 def calibrate(network: nn.Module, names: Iterable[str], clips: Tensor, size: int) -> Statistics:
     """Running statistics of the batch norms in the named modules, re-estimated on clips (N, 3, T, H, W).
 
