@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from vxbench.errors import OutOfRange, UserError
+from vxbench.files import take
 
-_lease: tuple[FileLock, int] | None = None  # held until this process ends, however it ends
+_lease: tuple[int, int] | None = None  # handle of a lock, which is held until this process ends, however it ends; GPU
 
 
 def check_device(device: str) -> None:
@@ -70,19 +70,11 @@ def lease_gpu(gpus: list[str], folder: Path) -> int:
     return _lease[1]
 
 
-def _first_free(gpus: list[str], folder: Path) -> tuple[FileLock, int]:
+def _first_free(gpus: list[str], folder: Path) -> tuple[int, int]:
     folder.mkdir(parents=True, exist_ok=True)
     places = ((turn, index) for turn in count() for index in range(len(gpus)))
-    locks = ((FileLock(folder / f"{gpus[i].replace('/', '_')}.{turn}.lock"), i) for turn, i in places)
-    return next((lock, index) for lock, index in locks if _acquired(lock))
-
-
-def _acquired(lock: FileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
+    locks = ((take(folder / f"{gpus[i].replace('/', '_')}.{turn}.lock"), i) for turn, i in places)
+    return next((handle, index) for handle, index in locks if handle is not None)
 
 
 def gpu_names(visible: int) -> list[str]:

@@ -42,16 +42,16 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_once(path.parent)
-    temporary = path.with_name(_temporary_name())  # in the same folder, as a rename must not cross file systems
+    part = temporary(path)
     try:
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode  # as the umask has it
-        _fill(temporary, content)
-        temporary.chmod(mode)  # some writers (safetensors) make their file readable by its owner alone
-        _sync(temporary)
-        temporary.replace(path)
+        part.touch(exist_ok=False)
+        mode = part.stat().st_mode  # as the umask has it
+        _fill(part, content)
+        part.chmod(mode)  # some writers (safetensors) make their file readable by its owner alone
+        _sync(part)
+        part.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     _sync(path.parent)
 
@@ -96,7 +96,7 @@ def _try(path: Path) -> None:
         if stat.S_ISDIR(os.lstat(path).st_mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
-    probe = folder / _temporary_name()
+    probe = temporary(folder / path.name)
     handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         os.write(handle, PROBE)
@@ -107,7 +107,7 @@ def _try(path: Path) -> None:
 
 
 def fitted(stem: str, ending: str = "") -> str:
-    """The file name `stem + ending`, the stem cut to what a file system holds, which counts bytes and not characters."""
+    """The file name `stem + ending`, its stem cut to what a file system holds, which counts bytes, not characters."""
     room = NAME_BYTES - len(os.fsencode(ending))
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]
@@ -191,11 +191,11 @@ def clear_scratch() -> None:
 
 
 def clear_leftovers(folder: Path, below: bool = False) -> None:
-    """Removes the temporary files that killed processes left in a folder. below: and in those inside it."""
-    for path in folder.glob("**/.*.tmp" if below else ".*.tmp"):
+    """Removes what killed processes left on its way into a folder. below: and into those inside it."""
+    for path in list(folder.glob("**/.*.tmp" if below else ".*.tmp")):
         with suppress(OSError):
             if _is_leftover(path):
-                path.unlink()
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 @lru_cache(maxsize=1024)
@@ -203,8 +203,9 @@ def _clear_once(folder: Path) -> None:
     clear_leftovers(folder)
 
 
-def _temporary_name() -> str:
-    return f".{_owner(os.getpid())}-{uuid4().hex}.tmp"
+def temporary(path: Path) -> Path:
+    """A new name beside `path`, on the same file system, for what is to take its place."""
+    return path.with_name(f".{_owner(os.getpid())}-{uuid4().hex}.tmp")
 
 
 def _is_leftover(path: Path) -> bool:

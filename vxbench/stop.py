@@ -1,4 +1,4 @@
-"""Ends a command in order on every signal that asks it to end, as Ctrl-C does: what is open is closed, nothing is lost."""
+"""Ends a command in order on every signal that asks it to end: what is open is closed, and nothing is lost."""
 
 import multiprocessing
 import os

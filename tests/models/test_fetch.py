@@ -288,6 +288,7 @@ def test_a_folder_that_refuses_files_is_not_waited_for():
     )
 
 
+NAMED = "import pathlib, vxbench.files; print(vxbench.files.temporary(pathlib.Path('net.pth')))"
 WAITING = """
 from vxbench.models.fetch import obtain
 print("ready", flush=True)
@@ -297,9 +298,10 @@ obtain(eval(input()), download=True)
 
 @pytest.mark.slow
 def test_processes_that_want_the_same_file_fetch_it_once(entry, folder, server):
-    """Both ask while the server is slow. A partial file that a killed process left is in nobody's way."""
+    """Both ask while the server is slow. A partial file that a killed process left goes."""
     folder.mkdir()
-    (folder / ".net.pth.part").write_bytes(b"left over")
+    name = subprocess.run([sys.executable, "-c", NAMED], capture_output=True, text=True, check=True).stdout.strip()
+    (folder / name).write_bytes(b"left over")
     server.fault = "late"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([sys.executable, "-c", WAITING], **pipes) for _ in range(2)]

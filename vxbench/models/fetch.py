@@ -7,12 +7,13 @@ not at all; of several processes that want it one fetches it and the others wait
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from vxbench.errors import UserError
+from vxbench.files import lock_file, locked, write_whole
 from vxbench.models.checkpoints import Checkpoint, is_web
 
 TIMEOUT_S = 30.0  # without a byte, after which a server is given up
@@ -87,46 +88,26 @@ def _switch(checkpoint: Checkpoint, mirror: str | Path | None, download: bool) -
 def _fetch(checkpoint: Checkpoint, sources: list[str | Path], hint: str) -> None:
     """Puts the file in its place, from the first source that has it."""
     path = checkpoint.path
+
+    def fill(part: Path) -> None:
+        source = _first(sources, part)
+        checkpoint.check(part, f"checkpoint {path} from {source}")
+
     try:
-        with _alone(path) as part:
-            if path.is_file():  # fetched by another process meanwhile
-                return
-            source = _first(sources, part)
-            checkpoint.check(part, f"checkpoint {path} from {source}")
-            part.replace(path)
+        with locked(path, WAIT_S, lambda: _say_waiting(path)):
+            if not path.is_file():  # else another process has fetched it meanwhile
+                write_whole(path, fill)
     except _Failed as error:
         raise checkpoint.absent(str(error), checkpoint.by_hand, hint) from error
-    except (OSError, NotImplementedError) as error:  # the latter from file systems that cannot lock
-        raise UserError(f"checkpoint {path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    except TimeoutError as error:
+        waited = f"for {WAIT_S / 60:g} minutes"
+        raise UserError(f"checkpoint {path}: another process has held {lock_file(path)} {waited}; end it") from error
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be written: {error.strerror or error}") from error
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[Path]:
-    """A name beside path to write to, held by one process at a time, and gone at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with _held(path.with_name(f".{path.name}.lock"), path):
-        try:
-            yield part
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _held(file: Path, path: Path):
-    """Acquires the lock `file` for fetching path and returns a context that releases it."""
-    from filelock import FileLock, Timeout
-
-    file.touch()  # raises where the folder refuses files, which the lock takes for a file that others hold
-    lock = FileLock(file)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"waiting for another process to fetch {path}", file=sys.stderr, flush=True)
-    try:
-        return lock.acquire(timeout=WAIT_S)
-    except Timeout as error:
-        waited = f"{WAIT_S / 60:g} minutes"
-        raise UserError(f"checkpoint {path}: another process has held {file} for {waited}; end it") from error
+def _say_waiting(path: Path) -> None:
+    print(f"waiting for another process to fetch {path}", file=sys.stderr, flush=True)
 
 
 def _first(sources: list[str | Path], part: Path) -> str | Path:

@@ -16,6 +16,7 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from vxbench.errors import UserError
+from vxbench.files import write_whole
 from vxbench.models.loading import refuse_bombs
 
 STATE = "state.pth"
@@ -61,9 +62,8 @@ class Resumable(Hook):
     def _save(self, runner) -> None:
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
-        beside = self.path.with_suffix(".new")
-        runner.save_checkpoint(str(beside.parent), beside.name, meta={"epoch": runner.epoch, "iter": runner.iter})
-        beside.replace(self.path)
+        meta = {"epoch": runner.epoch, "iter": runner.iter}
+        write_whole(self.path, lambda file: runner.save_checkpoint(str(file.parent), file.name, meta=meta))
 
 
 def check_state(path: Path, settings: Mapping[str, Any]) -> None:
