@@ -80,3 +80,8 @@ def _parts(like: bytes | None) -> dict[str, bytes]:
         return {"a/data.pkl": b"", "a/version": b"3\n", "a/byteorder": b"little"}
     with zipfile.ZipFile(io.BytesIO(like)) as file:
         return {part: file.read(part) for part in file.namelist()}
+
+
+def unzipped(file: bytes) -> bytes:
+    """The pickle in a torch file."""
+    return next(content for part, content in _parts(file).items() if part.endswith("data.pkl"))

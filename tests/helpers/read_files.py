@@ -1,7 +1,7 @@
 """Reads annotations or checkpoints one after the other, in a process of its own, and says what became of each.
 
 python tests/helpers/read_files.py <folder>: a line a file: its name, seconds, and `read` or the line that refused it.
-Files named 0 are sound.
+Files named 0.* are sound.
 Ends with status 9 and a line on stderr at the first thing that reading may not do.
 """
 
@@ -60,7 +60,7 @@ def outcome(path: Path) -> str:
 
 if __name__ == "__main__":
     paths = sorted(Path(sys.argv[1]).iterdir())
-    for path in (path for path in paths if path.stem == "0"):
+    for path in (path for path in paths if path.name.startswith("0.")):
         read(path)  # imports what reading takes, before anybody watches
     sys.addaudithook(watch)
     for path in paths:
