@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from vxbench.errors import UserError
 from vxbench.files import write_whole
 from vxbench.runner.store import Picture, Store, failure, frame
 
@@ -53,7 +54,7 @@ def test_a_write_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room"):
         store.commit(frame([ok("a", 1.0)]))
     assert list(tmp_path.iterdir()) == []
 

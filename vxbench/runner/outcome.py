@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from vxbench.files import write_whole
+from vxbench.runner.parts import sound
+
 FILE = "outcome.json"
 
 
@@ -50,14 +53,14 @@ class Outcome:
         return f"{self.name}: {self.computed} of {self.clips} clips computed{failed}, {pace}"
 
     def write(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=1))
+        write_whole(folder / FILE, json.dumps(asdict(self), indent=1).encode())
 
 
 def read_outcomes(folder: Path, job: str = "*") -> list[Outcome]:
-    """Reads the outcomes of the jobs below a multirun's folder, in the order of the jobs."""
+    """Reads the outcomes of the jobs below a multirun's folder, in the order of the jobs; not damaged ones."""
     paths = sorted(Path(folder).glob(f"{job}/{FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
-    return [Outcome(**json.loads(path.read_text())) for path in paths]
+    found = [sound(path, lambda content: Outcome(**json.loads(content)), None) for path in paths]
+    return [outcome for outcome in found if outcome]
 
 
 def read_cells(folder: Path, shards: int) -> list[Outcome]:

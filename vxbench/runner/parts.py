@@ -179,9 +179,9 @@ class Parts:
         checked = digest if level is not None else ""
         return Part(int(level or 0), checked, self.folder / entry.name, status.st_size, status.st_mtime_ns)
 
-    def add(self, content: bytes, level: int = 0) -> None:
-        """Writes a part whole; its bytes are on the disk when this returns."""
-        write_whole(self.folder / f"part-{level}-{_digest(content)}{self.suffix}", content)
+    def name(self, content: bytes, level: int = 0) -> str:
+        """Name of the part with this content. It has to be written whole, and be on the disk when it counts."""
+        return f"part-{level}-{_digest(content)}{self.suffix}"
 
     def read(self, part: Part) -> Any:
         """The content of a part.
@@ -245,8 +245,9 @@ class Parts:
                 return
         if len(contents) < 2:
             return
+        merged = self.encode(list(contents.values()))
         try:
-            self.add(self.encode(list(contents.values())), 1 + max(part.level for part in contents))
+            write_whole(self.folder / self.name(merged, 1 + max(part.level for part in contents)), merged)
             for part in contents:
                 part.path.unlink(missing_ok=True)
         except OSError:  # no room, or no right to write; what lies there stays as good as it is

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from vxbench.errors import UserError
 from vxbench.files import locked, write_whole
 from vxbench.runner.parts import ASIDE, Damaged, Part, Parts, WhenDamaged, left_out, parsed, put_aside, sound
 from vxbench.runner.rows import ATTEMPT, COLUMNS, decoded, encoded, settled, table_of
@@ -29,6 +30,7 @@ CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on re
 PROVENANCE = "provenance.json"  # one record a run
 CONFIG = "config.yaml"  # all that decides the cell's numbers
 SEAL = "# SHA-256 of the lines below:"  # first line of CLIPS, with which one that was cut is found
+MEND_DISK = "make room or give the right to write there, and run again: what was computed is kept"
 OPTIONAL = {"weight": 1.0, "group": 0, "curve": None}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is several times as fast
 IN_MEMORY = 1_000_000  # rows that a process keeps of the cells it read last; more if one cell has more
@@ -85,12 +87,17 @@ class Store:
         return _digest(clip) in self._lost_pictures()
 
     def commit(self, rows: pd.DataFrame, pictures: list["Picture"] = ()) -> None:
-        """Writes one batch: its pictures first, then its rows, which make it count. Joins many parts."""
+        """Writes one batch: its pictures first, then its rows, which make it count. Joins many parts.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         for picture in pictures:
-            write_whole(self.folder / f"pictures/{_digest(picture.clip)}.npz", picture.save)
+            self._write(f"pictures/{_digest(picture.clip)}.npz", picture.save)
         attempts = {clip: self._attempts.get(clip, -1) + 1 for clip in rows["clip"]}
         numbered = rows.assign(**{ATTEMPT: rows["clip"].map(attempts).astype("int64")})
-        self._parts.add(self._parts.encode([table_of(numbered)]))
+        content = self._parts.encode([table_of(numbered)])
+        self._write(self._parts.name(content), content)
         self._attempts |= attempts
         self._parts.merge_full()
 
@@ -141,7 +148,19 @@ class Store:
     def note(self, name: str, text: str) -> None:
         """Writes a text file of the cell whole, if it does not say that yet."""
         if self.read_note(name) != text:
-            write_whole(self.folder / name, text.encode())
+            self._write(name, text.encode())
+
+    def _write(self, name: str, content: bytes | Callable[[Path], object]) -> None:
+        """Writes a file of the cell whole.
+
+        Raises:
+            UserError: it cannot be written, as on a full disk. What was written before is untouched.
+        """
+        try:
+            write_whole(self.folder / name, content)
+        except OSError as error:
+            why = error.strerror or error
+            raise UserError(f"{self.folder} cannot be written ({why}); {MEND_DISK}") from error
 
     def read_note(self, name: str) -> str:
         """What a text file of the cell says; "" where there is none."""
