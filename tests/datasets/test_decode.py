@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from helpers.videos import encode, numbered
 
-from vxbench.datasets.decode import Header, best_decoder, read_frames, read_header
+from vxbench.datasets.decode import read_frames
+from vxbench.datasets.streams import read_header
 from vxbench.datasets.view import Sampler
 from vxbench.errors import ClipError, OutOfRange
 
@@ -57,7 +58,6 @@ def test_decord_and_pyav_agree(xvid):
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
 def test_avi_with_b_frames_comes_in_the_right_order(tmp_path, make_video, number_of, decoder):
     path = make_video(tmp_path / "b.avi", 60, bf="2")
-    assert not read_header(path).seekable
     wanted = np.array([7, 20, 33, 34, 58])
     frames, _ = read_frames(path, lambda n: wanted, decoder)
     assert numbers(frames, number_of) == wanted.tolist()
@@ -68,22 +68,6 @@ def test_a_raw_stream_is_counted_by_decoding(tmp_path, make_video, number_of):
     assert read_header(path).announced == 0
     frames, indices = read_frames(path, Sampler("last", 8))
     assert numbers(frames, number_of) == indices.tolist() == [4, 9, 14, 19, 24, 29, 34, 39]
-
-
-@pytest.mark.parametrize(
-    ("header", "decoder"),
-    [
-        (Header(60, 60), "decord"),
-        (Header(60, 60, seekable=False), "pyav"),
-        (Header(60, 60, hidden=1), "pyav"),
-        (Header(60, 60, side=72), "pyav"),
-        (Header(0, 60), "pyav"),
-        (Header(-123456, 60), "pyav"),
-        (Header(60, 62), "pyav"),
-    ],
-)
-def test_auto_takes_pyav_where_decord_is_wrong_or_blind(header, decoder):
-    assert best_decoder(header) == decoder
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -186,9 +170,8 @@ def av1(path):
     return encode(path, np.stack([numbered(index) for index in range(20)]), "libsvtav1", "yuv420p", preset="12")
 
 
-def test_auto_reads_with_pyav_what_decord_cannot_open(tmp_path, number_of):
+def test_auto_reads_what_decord_cannot_open(tmp_path, number_of):
     path = av1(tmp_path / "clip.mp4")
-    assert best_decoder(read_header(path)) == "decord"
     assert numbers(read_frames(path, every)[0], number_of) == [*range(20)]
     with pytest.raises(ClipError) as caught:
         read_frames(path, every, "decord")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets import decode
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.errors import ClipError
 
@@ -49,32 +48,12 @@ class Videos(VideoDataset):
         return {"action": sampled.indices}
 
 
-class LyingReader:
-    """A decord reader that announces more frames than there are, as it does for some damaged files, and pads."""
-
-    def __init__(self, reader):
-        self.reader = reader
-
-    def __len__(self):
-        return len(self.reader) + 40
-
-    def get_batch(self, indices):
-        return self.reader.get_batch(np.minimum(indices, len(self.reader) - 1))
-
-
-class LyingVideos(Videos):
-    """Videos through a decord that lies about its number of frames; and one that hangs or crashes on a name."""
+class FaultyVideos(Videos):
+    """Videos "<deed>-<number>", through a decoder that does the deed where it opens them."""
 
     def read(self, ref, pick):
-        decode._decord_reader = lambda path: self.open(path)
+        DEEDS[ref.path.stem.split("-")[0]]()
         return super().read(ref, pick)
-
-    def open(self, path):
-        DEEDS[path.stem.split("-")[0]]()
-        return LyingReader(HONEST(path))
-
-
-HONEST = decode._decord_reader
 
 
 def refuse():

@@ -10,7 +10,8 @@ import numpy as np
 from vxbench.datasets.cache import cached
 from vxbench.datasets.decode import DECODER_NAMES, Pick
 from vxbench.datasets.media import GAPS, read_media
-from vxbench.datasets.view import Sampled, Sampler, Spatial, cut_frames
+from vxbench.datasets.view import Fitting, Sampled, Sampler, Spatial
+from vxbench.errors import ClipError
 from vxbench.ranges import one_of
 
 
@@ -89,9 +90,13 @@ class VideoDataset:
         """Decodes and annotates one clip.
 
         Raises:
-            ClipError: the clip is missing, undecodable or not annotated.
+            ClipError: the clip is missing, undecodable, too short or not annotated.
         """
         sampled = cached(self.cache, ref.path, self.view(ref), lambda: self.read(ref, self.pick), ref.span)
+        distinct, least = len(set(sampled.indices.tolist())), self.least_distinct(ref)
+        if distinct < least:
+            few = f"{ref.path}: too few frames for sampling={self.pick.name}, which repeats {distinct} of them"
+            raise ClipError("undecodable", f"{few}; a clip of {self.pick.frames} has {least} different ones at least")
         return Clip(sampled.frames, **self.annotate(ref, sampled))
 
     def read(self, ref: ClipRef, pick: Pick) -> Sampled:
@@ -100,9 +105,13 @@ class VideoDataset:
         Raises:
             ClipError: `missing` or `undecodable`.
         """
-        frames, indices = read_media(ref.path, pick, self.decoder, ref.span, self.gaps)
-        window = self.spatial.window(frames.shape[2], frames.shape[1])
-        return Sampled(cut_frames(frames, window), indices, window)
+        fit = Fitting(self.spatial)
+        frames, indices = read_media(ref.path, pick, self.decoder, ref.span, self.gaps, fit)
+        return Sampled(frames, indices, fit.window)
+
+    def least_distinct(self, ref: ClipRef) -> int:
+        """Distinct frames that a clip must have: half of those the model takes, as a still shows no motion."""
+        return -(-self.pick.frames // 2)
 
     def view(self, ref: ClipRef) -> tuple:
         """All that decides which frames of its video a clip has and how they look; a cached copy is found by it."""

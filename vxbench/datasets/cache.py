@@ -9,6 +9,7 @@ with an image that cannot be looked at (a broken link) has no copy.
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import astuple
 from functools import lru_cache
@@ -24,7 +25,7 @@ from vxbench.datasets.media import state
 from vxbench.datasets.view import Sampled, Window
 from vxbench.files import write_whole
 
-VERSION = 2  # of the files; raise it when our own decoding or resizing changes
+VERSION = 3  # of the files; raise it when our own decoding or resizing changes
 
 
 def cached(
@@ -58,7 +59,7 @@ def _place(folder: Path, path: Path, view: tuple, span: tuple[int, int] | None) 
 
 
 def _key(path: Path, view: tuple, span: tuple[int, int] | None) -> str:
-    text = repr((VERSION, _libraries(), str(path.resolve()), state(path, span), view))
+    text = repr((VERSION, _libraries(), os.path.realpath(path), state(path, span), view))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -5,6 +5,7 @@ frame_0000000001.jpg or 00001.jpg. A folder that counts from 0 is refused: nothi
 Other files, as the optical flow that some tools keep beside the frames, are passed over.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -12,13 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
-from vxbench.datasets.decode import Pick, read_frames
+from vxbench.datasets.decode import Fit, Pick, read_frames
+from vxbench.datasets.orientation import of_exif, oriented
 from vxbench.errors import ClipError, UserError
 
 GAPS = ("refuse", "use")  # frames missing in the middle of a folder: a failure row, or sample from those that are there
 VIDEOS = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v")
+LONGEST = 250  # bytes of a name; file systems take 255, and a video has an ending
 _NUMBERED = re.compile(r"(?:(?:img|image|frame)[_-]?)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 
 
@@ -35,7 +38,13 @@ class Library:
         self._listed: dict[Path, dict[str, Path]] = {}
 
     def find(self, *names: str) -> Path:
-        """The video or folder of frames of the first name that is there, or the path where a video was expected."""
+        """The video or folder of frames of the first name that is there, or the path where a video was expected.
+
+        Raises:
+            UserError: a name leads out of the folders, or is none that a file can have.
+        """
+        for name in names:
+            _check_name(name)
         for folder in self.folders:
             for name in (n for full in names for n in dict.fromkeys((full, full.rsplit("/", 1)[-1]))):
                 parent, _, stem = name.rpartition("/")
@@ -47,9 +56,9 @@ class Library:
         """Paths of the videos and folders in a folder, by name without ending; a video comes before a folder."""
         if folder not in self._listed:
             found: dict[str, Path] = {}
-            for entry in sorted(_entries(folder), key=lambda e: (e.is_dir(), e.name)):
+            for entry in sorted(_entries(folder), key=lambda e: (_is_folder(e), e.name)):
                 stem, ending = os.path.splitext(entry.name)
-                if entry.is_dir():
+                if _is_folder(entry):
                     found.setdefault(entry.name, Path(entry.path))
                 elif ending.lower() in VIDEOS:
                     found.setdefault(stem, Path(entry.path))
@@ -57,19 +66,41 @@ class Library:
         return self._listed[folder]
 
 
+def _check_name(name: str) -> None:
+    """Refuses a name, as a list or an annotation gives it, that could be of a file elsewhere or of none at all."""
+    parts = name.split("/")
+    if ".." in parts or name.startswith("/") or "\0" in name or max(len(os.fsencode(part)) for part in parts) > LONGEST:
+        raise UserError(f"{name[:LONGEST]!r} names no clip below the folder of the videos; get the list it is in anew")
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry is a folder; not if it is a link to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _entries(folder: Path) -> list[os.DirEntry]:
-    """The entries of a folder; none if it is not there."""
+    """The entries of a folder; none if it is not there, or a link to itself."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            return []
         raise UserError(f"cannot list {folder}: {error.strerror}") from error
 
 
 def read_media(
-    path: Path, pick: Pick, decoder: str = "auto", span: tuple[int, int] | None = None, gaps: str = "refuse"
+    path: Path,
+    pick: Pick,
+    decoder: str = "auto",
+    span: tuple[int, int] | None = None,
+    gaps: str = "refuse",
+    fit: Fit = np.asarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads the frames that `pick(number of frames) -> indices` asks for.
 
@@ -78,6 +109,7 @@ def read_media(
     span: pick counts only the frames start <= t < stop.
     gaps: a folder that lacks frames between the first and the last that pick could ask for is a failure (`refuse`), or
     pick counts those only that are there (`use`).
+    fit: brings each frame (h, w, 3) to the size it is kept in.
 
     Raises:
         ClipError: `missing` or `undecodable`.
@@ -85,8 +117,8 @@ def read_media(
     """
     try:
         if Path(path).is_dir():
-            return _read_folder(Path(path), pick, span, gaps)
-        return read_frames(path, pick, decoder, span)
+            return _read_folder(Path(path), pick, span, gaps, fit)
+        return read_frames(path, pick, decoder, span, fit)
     except OSError as error:
         raise ClipError("undecodable", f"{path}: {error.strerror}") from error
 
@@ -128,7 +160,9 @@ def _frame_numbers(folder: Path, changed: int) -> dict[int, Path]:
     return images
 
 
-def _read_folder(folder: Path, pick: Pick, span: tuple[int, int] | None, gaps: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_folder(
+    folder: Path, pick: Pick, span: tuple[int, int] | None, gaps: str, fit: Fit
+) -> tuple[np.ndarray, np.ndarray]:
     images = frame_numbers(folder)
     present = sorted(t for t in images if span is None or span[0] <= t < span[1])
     if not present:
@@ -138,25 +172,35 @@ def _read_folder(folder: Path, pick: Pick, span: tuple[int, int] | None, gaps: s
     if lacking and gaps == "refuse":
         raise ClipError("undecodable", f"{folder}{_within(span)} lacks {lacking} frames; gaps=use samples the others")
     indices = np.asarray(present)[pick(len(present))]
-    return _stacked([images[t] for t in indices.tolist()]), indices
+    return _stacked([images[t] for t in indices.tolist()], fit), indices
 
 
 def _within(span: tuple[int, int] | None) -> str:
     return f" from frame {span[0] + 1} to {span[1]}" if span else ""
 
 
-def _stacked(paths: Sequence[Path]) -> np.ndarray:
-    read = {path: _image(path) for path in dict.fromkeys(paths)}
-    if len({image.shape for image in read.values()}) > 1:
-        raise ClipError("undecodable", f"{paths[0].parent}: frames of different sizes")
+def _stacked(paths: Sequence[Path], fit: Fit) -> np.ndarray:
+    read, sizes = {}, set()
+    for path in dict.fromkeys(paths):
+        image = _image(path)
+        sizes.add(f"{image.shape[1]}x{image.shape[0]}")
+        read[path] = fit(image)
+    if len(sizes) > 1:
+        raise ClipError("undecodable", f"{paths[0].parent}: frames of different sizes, {' and '.join(sorted(sizes))}")
     return np.stack([read[path] for path in paths])
 
 
 def _image(path: Path) -> np.ndarray:
-    """An image's pixels (h, w, 3) RGB, through Pillow: OpenCV silently fills what a truncated JPEG lacks with grey."""
+    """An image's pixels (h, w, 3) RGB as it is to be shown.
+
+    It is read through Pillow, as OpenCV silently fills what a truncated JPEG lacks with grey.
+    """
+    if not path.is_file():
+        raise ClipError("missing", f"no file {path}")
     try:
         with Image.open(path) as image:
-            mode, pixels = image.mode, np.asarray(image.convert("RGB"))
+            mode, orientation = image.mode, of_exif(image.getexif().get(ExifTags.Base.Orientation))
+            pixels = oriented(np.asarray(image.convert("RGB")), orientation)
     except Exception as error:  # Pillow raises nearly anything on damaged images
         raise ClipError("undecodable", f"{path}: not an image that can be read, or only a part of one") from error
     if mode.startswith(("I", "F")):  # Pillow does not scale these down: all above 255 would be white

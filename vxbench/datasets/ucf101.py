@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vxbench.datasets.base import ClipRef, VideoDataset
-from vxbench.datasets.decode import read_header
 from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all, read_lines
 from vxbench.datasets.media import Library, frame_numbers
+from vxbench.datasets.pool import DecodePool
+from vxbench.datasets.streams import read_header
 from vxbench.datasets.subset import choose, describe
-from vxbench.errors import UserError
+from vxbench.errors import ClipError, UserError
 from vxbench.ranges import one_of, whole
 
 SPLITS = ("test", "train")
@@ -128,10 +129,17 @@ class UCF101(VideoDataset):
         """Short sha256 of classInd and the list of the split, for the provenance of results."""
         return self._digest
 
+    def least_distinct(self, ref: ClipRef) -> int:
+        """See VideoDataset. The last of a video's windows starts over however short it is."""
+        return 1 if ref.span and ref.span[0] else super().least_distinct(ref)
+
     def _cut(self) -> None:
         """Replaces every clip, a whole video, by its windows."""
         length = self.pick.frames * self.pick.interval
-        self.clips = [window for ref in self.clips for window in _windows(ref, length)]
+        with DecodePool() as pool:
+            counts = pool.load(FrameCounts(), self.clips)
+        pairs = zip(self.clips, counts, strict=True)
+        self.clips = [window for ref, count in pairs for window in _windows(ref, count, length)]
         self.selection += f", cut into {len(self.clips)} windows of {length} frames"
 
 
@@ -149,15 +157,22 @@ def _labelled(listed: Path, classes: list[str]) -> dict[str, int]:
     return {id: number[class_of(id)] - 1 for id in clips}
 
 
-def _windows(ref: ClipRef, length: int) -> list[ClipRef]:
-    """The windows of `length` frames that a clip, a whole video, is cut into."""
-    starts = range(0, max(_frame_count(ref.path), 1), length)
+class FrameCounts:
+    """Loads, in the place of a data set, a clip's number of frames: a video's packets, a folder's last number."""
+
+    def load(self, ref: ClipRef) -> int:
+        """Raises:
+        ClipError: `missing` or `undecodable`; or whatever PyAV raises on damaged files.
+        """
+        if ref.path.is_dir():
+            return max(frame_numbers(ref.path), default=-1) + 1
+        return read_header(ref.path).packets
+
+
+def _windows(ref: ClipRef, count: int | ClipError, length: int) -> list[ClipRef]:
+    """The windows of `length` frames that a clip, a whole video of `count` frames, is cut into.
+
+    One that could not be counted has a window that fails when it is loaded, which says what is wrong.
+    """
+    starts = range(0, 1 if isinstance(count, ClipError) else max(count, 1), length)
     return [replace(ref, id=f"{ref.id}#{k}", span=(start, start + length)) for k, start in enumerate(starts)]
-
-
-def _frame_count(path: Path) -> int:
-    """Number of frames: a video's packets, a folder's last number; 0 where it cannot be told."""
-    try:
-        return max(frame_numbers(path), default=-1) + 1 if path.is_dir() else read_header(path).packets
-    except Exception:  # damaged files make PyAV raise nearly anything; loading the clip will say what is wrong
-        return 0

@@ -106,6 +106,22 @@ class Window:
         return x1, y1, x2, y2
 
 
+class Fitting:
+    """Brings the frames of one video to the model's size. size: of the last frame, (width, height). window: its map."""
+
+    size: tuple[int, int]
+    window: Window
+
+    def __init__(self, spatial: "Spatial"):
+        self.spatial = spatial
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """The part of a frame (h, w, 3) uint8 that the model sees, (H, W, 3) uint8."""
+        self.size = frame.shape[1], frame.shape[0]
+        self.window = self.spatial.window(*self.size)
+        return self.window.cut(frame)
+
+
 @dataclass(frozen=True)
 class Sampled:
     """Frames of a video as the model sees them, and where they come from.

@@ -1,6 +1,7 @@
 """A video of the user's own, in the place of a data set: one clip of it, and all its frames in order."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
-from vxbench.datasets.decode import read_header
+from vxbench.datasets.decode import frames_in_order
 from vxbench.datasets.media import frame_numbers, read_media
-from vxbench.datasets.view import Window, cut_frames
+from vxbench.datasets.streams import opened, read_header
+from vxbench.datasets.view import Fitting, Window
 from vxbench.errors import ClipError
 from vxbench.ranges import above, within
 
@@ -83,11 +85,10 @@ class OwnVideo(VideoDataset):
         span = timeline.span(self.start, self.length)
         self._check(ref, timeline, span)
         whole = self.start is None and self.length is None
-        frames, indices = read_media(ref.path, self.pick, self.decoder, None if whole else span, self.gaps)
-        size = frames.shape[2], frames.shape[1]
-        window = self.spatial.window(*size)
-        facts = {"indices": indices, "window": window, "size": size, "timeline": timeline, "span": span}
-        return OwnClip(cut_frames(frames, window), **facts)
+        fit = Fitting(self.spatial)
+        frames, indices = read_media(ref.path, self.pick, self.decoder, None if whole else span, self.gaps, fit)
+        facts = {"indices": indices, "window": fit.window, "size": fit.size, "timeline": timeline, "span": span}
+        return OwnClip(frames, **facts)
 
     def _check(self, ref: ClipRef, timeline: Timeline, span: tuple[int, int]) -> None:
         total, count = len(timeline.ticks), span[1] - span[0]
@@ -137,12 +138,9 @@ def _of_folder(path: Path, rate: Fraction) -> Timeline:
 
 
 def _of_file(path: Path) -> Timeline:
-    import av
-
     header = read_header(path)
     timed = header.timed and not header.hidden
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with opened(path) as (container, stream):
         rate = Fraction(stream.average_rate or stream.guessed_rate or FOLDER_RATE)
         if not timed:
             return Timeline(np.arange(header.packets - header.hidden), 1 / rate, rate, timed)
@@ -165,26 +163,6 @@ def _file_frames(path: Path, timeline: Timeline, span: tuple[int, int]) -> Itera
     import av
 
     seconds = timeline.seconds
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        if timeline.timed and span[0]:
-            container.seek(int(timeline.ticks[span[0]]), stream=stream)  # to the keyframe at or before it
-        for count, frame in enumerate(_decoded(container, stream)):
-            index = int(np.searchsorted(timeline.ticks, frame.pts)) if timeline.timed else count
-            if index >= span[1]:
-                return
-            if index >= span[0]:
-                yield float(seconds[index]), np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-
-
-def _decoded(container, stream) -> Iterator:
-    """Frames up to the first that the decoder refuses."""
-    import av
-
-    frames = container.decode(stream)
-    while True:
-        try:
-            yield next(frames)
-        except (StopIteration, av.FFmpegError):
-            return
+    with suppress(av.FFmpegError, ClipError):
+        for index, pixels in frames_in_order(path, *span):
+            yield float(seconds[index]), pixels

@@ -1,0 +1,156 @@
+"""Opens a video file at the stream that a player shows, and reads that stream's header.
+
+A player takes FFmpeg's best video stream. That may be a still where a camera or an editor put a preview or a cover
+before the film, so streams that are marked as pictures, or have a single frame beside one with more, are passed over.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from vxbench.errors import ClipError
+
+SLACK = 2  # frames a sound file may have fewer than its header says (Xvid's empty frames, edit lists)
+MP4 = {"mp4"}  # and MOV, which FFmpeg reads as one
+TIMED = MP4 | {"matroska"}  # containers that store display times; FFmpeg makes up those of AVI and of raw streams
+INDEXED = MP4 | {"avi"}
+PLAYLISTS = {"hls", "dash", "concat"}  # formats that name other files, which may lie anywhere
+
+
+@dataclass(frozen=True)
+class Header:
+    """A video file's own account of itself, before anything is decoded.
+
+    announced: frames by the header, 0 where it does not say. packets: compressed frames in the file. lead: how many of
+    them come before the first keyframe. hidden: how many an edit list hides. timed: whether the file stores a display
+    time of its own for each packet. ranked: whether a frame's number in the video is the rank of its display time; else
+    frames are counted.
+    """
+
+    announced: int
+    packets: int
+    lead: int = 0
+    hidden: int = 0
+    timed: bool = True
+    ranked: bool = True
+
+    @property
+    def counted(self) -> bool:
+        """Whether the header gives a number of frames, the packets agree with it and a player shows them all."""
+        return self.announced > 0 and self.announced == self.packets and not self.hidden and not self.lead
+
+
+def read_header(path: Path) -> Header:
+    """Reads the film's header and the times of its packets; nothing is decoded.
+
+    Raises:
+        ClipError: `missing`; `undecodable`: no film, fewer packets than the header announces or the index lists.
+    """
+    return _header(path, state_of(path))
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file, by which results about it are remembered.
+
+    Raises:
+        ClipError: `missing`: there is no such file, but perhaps a folder, a pipe or a device, on which one may wait.
+    """
+    if not path.is_file():
+        raise ClipError("missing", f"no file {path}")
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple]:
+    """The container of a file and its film, of PyAV.
+
+    Raises:
+        ClipError: `undecodable`: it holds no film.
+    """
+    with _container(path) as container:
+        stream = container.streams[_film(path, state_of(path))]
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+@contextmanager
+def _container(path: Path) -> Iterator:
+    import av
+
+    # An absolute path, as FFmpeg takes what stands before a colon for a protocol.
+    with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
+        if is_a(container, PLAYLISTS):
+            raise ClipError("undecodable", f"{path.name}: a list of other files, not a video")
+        yield container
+
+
+@lru_cache(maxsize=64)
+def _film(path: Path, state: tuple[int, int]) -> int:
+    """Index of the stream that a player shows."""
+    from av.stream import Disposition
+
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    with _container(path) as container:
+        streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
+        if not streams:
+            covers = ", only pictures" if container.streams.video else ""
+            raise ClipError("undecodable", f"{path.name}: no video stream in it{covers}")
+        best = container.streams.best("video").index
+        if len(streams) == 1:
+            return streams[0].index
+        frames = _frames_of(container, streams)
+    most = max(frames, key=frames.get)
+    return best if frames.get(best, 0) > 1 or frames[most] == 1 else most
+
+
+def _frames_of(container, streams: list) -> dict[int, int]:
+    """Number of frames of each stream by its index: the header's, or else the packets are counted."""
+    if all(stream.frames > 0 for stream in streams):
+        return {stream.index: stream.frames for stream in streams}
+    packets = Counter(packet.stream.index for packet in container.demux(streams) if packet.size)
+    return {stream.index: packets[stream.index] for stream in streams}
+
+
+@lru_cache(maxsize=64)
+def _header(path: Path, state: tuple[int, int]) -> Header:
+    with opened(path) as (container, stream):
+        packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
+        announced, stores_times = stream.frames, is_a(container, TIMED)
+        listed = sum(entry.size > 0 for entry in stream.index_entries) if is_a(container, INDEXED) else 0
+        expected = min(announced, listed) if is_a(container, MP4) else announced  # an edit list cuts some off
+    if not packets or len(packets) < expected - SLACK:
+        raise truncated(path, len(packets), expected)
+    if len(packets) < min(announced, listed):
+        raise ClipError("undecodable", f"{path.name}: damaged, {listed - len(packets)} of {listed} frames are lost")
+    shown, sent, keys, hidden = map(list, zip(*packets, strict=True))
+    complete = None not in shown and len(set(shown)) == len(shown)
+    lead = keys.index(True) if any(keys) else 0
+    ranked = complete and (stores_times or shown == sent)
+    return Header(announced, len(packets), lead, sum(hidden), complete and stores_times, ranked)
+
+
+@lru_cache(maxsize=64)
+def _indexed(path: Path, state: tuple[int, int]) -> int:
+    with opened(path) as (container, stream):
+        entries = stream.index_entries
+        complete = is_a(container, MP4) and len(entries) == stream.frames
+        return len(entries) if complete and not any(entry.is_discard for entry in entries) else 0
+
+
+def indexed(path: Path) -> int:
+    """Number of frames of a file that has an index of them all, else 0. Nothing but the index is read."""
+    return _indexed(path, state_of(path))
+
+
+def is_a(container, formats: set[str]) -> bool:
+    """Whether a container has one of these formats, by FFmpeg's names for them."""
+    return not formats.isdisjoint(container.format.name.split(","))
+
+
+def truncated(path: Path, there: int, announced: int) -> ClipError:
+    """The failure of a file that ends before its time."""
+    return ClipError("undecodable", f"{path.name}: truncated, {max(there, 0)} of {announced} frames are there")
