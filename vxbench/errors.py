@@ -1,13 +1,24 @@
-"""Defines the errors that vxbench raises on purpose. Each message is one line: what is wrong, where, what to do."""
+"""Defines the errors that vxbench raises on purpose.
+
+Each message is one line: what is wrong, where, what to do. Only `Missing` has more.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 LISTED = 12  # known names in a message, where none is near
+SHOWN = 5  # things that a message lists, one a line, before it says how many more there are
 
 
 class UserError(Exception):
     """Something the user can mend: a value, a name, a missing file. Shown as one line, no traceback."""
+
+
+class Missing(UserError):
+    """Things that are not there: a line that stands for itself, then one for each of the first few, and a count."""
+
+    def __init__(self, head: str, things: Iterable[str] = ()):
+        super().__init__("\n".join([head, *few(things)]))
 
 
 class NotUnderstood(UserError):
@@ -41,6 +52,13 @@ class ClipError(Exception):
         return type(self), (self.kind, self.message)
 
 
+def few(things: Iterable[str], indent: str = "  ") -> list[str]:
+    """The first few things, one a line, and how many more there are."""
+    things = list(things)
+    more = [f"and {len(things) - SHOWN} more"] if len(things) > SHOWN else []
+    return [indent + thing.replace("\n", f"\n{indent}") for thing in [*things[:SHOWN], *more]]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggests the nearest known names for a misspelt one: `; did you mean a, b?`, else `; there are a, b, c`."""
     known = list(known)
@@ -53,4 +71,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return lines[0].removesuffix(":") if lines else type(error).__name__

@@ -73,12 +73,12 @@ def test_overrides_may_follow_the_names(mini_data, capsys):
 def test_a_root_may_have_any_name(tmp_path, name, capsys):
     """The data set that is not there is named by its place, as it was given."""
     assert main(["--root", str(tmp_path / name), *ONLY]) == 1
-    assert f"missing: {tmp_path / name}/ucf101/videos (" in capsys.readouterr().out
+    assert f"missing below {tmp_path / name}:\n  ucf101/videos (" in capsys.readouterr().out
 
 
 def test_data_sets_that_are_not_there_are_named_with_their_sources(tmp_path, capsys):
     assert main(["--root", str(tmp_path)]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("  ")]
     assert [line.split(":")[0] for line in lines] == [
         "epic_action",
         "epic_object",
@@ -87,7 +87,7 @@ def test_data_sets_that_are_not_there_are_named_with_their_sources(tmp_path, cap
         "ucf101",
         "ucf101_24",
     ]
-    assert all("not usable" in line and "missing: " in line for line in lines)
+    assert all("not usable" in line and "missing below " in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,10 @@ def test_the_mini_profile_never_stands_in_for_the_paper(runner):
     runner.environment["VXBENCH_DATA"] = str(runner.folder / "nowhere")
     done = reproduce(runner, "--table", "1", "--paper", "fep", "--profile", "paper")
     assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
+    head, *rest = done.stderr.splitlines()
+    assert head == "error: fep_1 with profile=paper needs data sets or checkpoints that this machine lacks (3):"
+    assert all(line.startswith("  ") for line in rest)
+    assert "make-mini" not in done.stderr
     assert not runner.results.exists()
 
 

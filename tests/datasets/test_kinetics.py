@@ -214,7 +214,7 @@ def test_all_that_is_missing_is_named_in_one_error(tmp_path):
     with pytest.raises(UserError) as caught:
         opened(tmp_path, labels="kinetics700", split="test")
     expected = ("kinetics700/test", "annotations/test.csv", "label_map_k700.txt", "cvdfoundation", "kinetics700.tar.gz")
-    for part in (*expected, f"vxbench make-mini --root {tmp_path}"):
+    for part in (*expected, f"3 of its parts missing below {tmp_path}"):
         assert part in str(caught.value)
 
 
@@ -254,6 +254,6 @@ def test_real_lists_name_clips_that_are_not_on_disk(real_clips):
 
 
 def test_real_folder_with_nothing_but_a_label_map_says_what_is_missing(real_clips):
-    with pytest.raises(UserError, match=r"Kinetics-700 .*kinetics700/val .*annotations/val\.csv") as caught:
+    with pytest.raises(UserError, match=r"(?s)Kinetics-700 .*kinetics700/val .*annotations/val\.csv") as caught:
         opened(real_clips, labels="kinetics700")
     assert "label_map" not in str(caught.value)

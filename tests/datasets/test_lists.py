@@ -3,7 +3,7 @@
 import pytest
 
 from vxbench.datasets.lists import Part, as_list, digest_of, distinct, find_all, read_lines
-from vxbench.errors import UserError
+from vxbench.errors import UserError, first_line
 
 
 def test_the_first_place_that_is_there_wins(tmp_path):
@@ -14,17 +14,22 @@ def test_the_first_place_that_is_there_wins(tmp_path):
     assert find_all("X", tmp_path, [part]) == [tmp_path / "a"]
 
 
-def test_one_error_names_all_that_is_missing_once_with_place_and_source(tmp_path):
+def test_one_error_names_what_is_missing_once_with_place_and_source_one_a_line(tmp_path):
     (tmp_path / "there").touch()
     parts = [Part([name, "other"], f"source of {name}") for name in ("a", "b", "a", "there")]
     with pytest.raises(UserError) as caught:
         find_all("X", tmp_path, parts)
-    message = str(caught.value)
-    assert message.startswith(
-        f"X is not complete, missing: {tmp_path}/a (source of a); {tmp_path}/b (source of b); for the generated"
-    )
-    assert "there" not in message
-    assert "\n" not in message
+    head = f"X is not complete, 2 of its parts missing below {tmp_path}"
+    assert str(caught.value).splitlines() == [f"{head}:", "  a (source of a)", "  b (source of b)"]
+    assert first_line(caught.value) == head
+
+
+def test_of_many_that_are_missing_the_first_few_are_named_and_the_rest_counted(tmp_path):
+    with pytest.raises(UserError) as caught:
+        find_all("X", tmp_path, [Part([f"part{i}"], "somewhere") for i in range(904)])
+    lines = str(caught.value).splitlines()
+    assert "904 of its parts" in lines[0]
+    assert lines[1:] == [*(f"  part{i} (somewhere)" for i in range(5)), "  and 899 more"]
 
 
 @pytest.mark.parametrize("content", [b"one\ntwo", b"one\r\ntwo\r\n", b"\xef\xbb\xbfone\ntwo\n"])
@@ -59,7 +64,7 @@ def test_a_file_that_cannot_be_read_has_no_digest(tmp_path):
 def test_a_folder_is_not_taken_for_a_file_nor_a_file_for_a_folder(tmp_path, folder, kind):
     part, (right, wrong) = Part(["a", "b"], "somewhere", folder), (("mkdir", "touch") if folder else ("touch", "mkdir"))
     getattr(tmp_path / "a", wrong)()
-    with pytest.raises(UserError, match=f"{tmp_path}/a, where there is no {kind} but something else .somewhere"):
+    with pytest.raises(UserError, match=f"  a, where there is no {kind} but something else .somewhere"):
         find_all("X", tmp_path, [part])
     getattr(tmp_path / "b", right)()
     assert find_all("X", tmp_path, [part]) == [tmp_path / "b"]

@@ -159,7 +159,7 @@ def test_without_the_data_classes_have_numbers(world, clip, capsys, monkeypatch)
     assert main(["video=a.avi", "explainer=centre", "target=3"]) == 0
     printed = capsys.readouterr()
     assert "class explained: class 3 (3)" in printed.out
-    assert printed.err.startswith("note: classes have numbers for names: UCF101-24 is not complete, missing: ")
+    assert printed.err.startswith("note: classes have numbers for names: UCF101-24 is not complete, 3 of its parts")
 
 
 def test_the_end_of_a_damaged_video_is_missed_not_the_result(world, clip, capsys, monkeypatch):

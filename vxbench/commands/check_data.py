@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from vxbench.commands.common import DONE, FAILED, Parser, add_overrides, is_override, parser, run_command, understanding
-from vxbench.config import build, check_choices, compose, options
+from vxbench.config import check_choices, compose, options
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.datasets.subset import counted
 from vxbench.errors import ClipError, NotUnderstood, OutOfRange, UserError, did_you_mean
+from vxbench.runner.data import open_dataset
 from vxbench.runner.progress import Progress
 
 CHUNK = 64  # clips held in memory at a time
@@ -58,7 +59,7 @@ def check(name: str, pool: DecodePool, overrides: list[str]) -> bool:
     """Load every clip of a data set and say what was found; whether all of it is sound."""
     config = compose([f"dataset={name}", *overrides])
     try:
-        dataset = build(config, "dataset")
+        dataset = open_dataset(config)
     except UserError as error:
         print(f"{name}: not usable: {error}", flush=True)
         return False

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError
+from vxbench.errors import ClipError, Missing, NotApplicable, NotUnderstood, UserError
 from vxbench.files import clear_scratch
 from vxbench.stop import Stopped, check_stopped, stoppable
 
@@ -181,7 +181,7 @@ def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
             status = _status_of(error)
             if status is None or show_traceback():
                 raise
-            return refuse(one_line(error), status)
+            return refuse(str(error) if isinstance(error, Missing) else one_line(error), status)
 
 
 def _done(action: Callable[[], int | None]) -> int:
@@ -210,7 +210,7 @@ def _status_of(error: Exception) -> int | None:
 
 
 def refuse(why: str, status: int = FAILED) -> int:
-    """Says in one line what is wrong, and returns the exit status."""
+    """Says what is wrong, and returns the exit status."""
     print(f"error: {why}", file=sys.stderr, flush=True)
     return status
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.commands.common import KEPT, Parser, add_overrides, parser, run_command, understanding
 from vxbench.commands.run import check_table, conclude, run
 from vxbench.config import check_choices, compose, conf_dir, options
-from vxbench.errors import UserError
+from vxbench.errors import Missing
 from vxbench.ranges import whole
 from vxbench.tables.published import PAPERS, wanted_tables
 
@@ -75,13 +75,13 @@ def need(profile: str, tables: dict[str, list["Assembled"]]) -> None:
     """Refuses to begin while files are missing that any cell of the tables needs. tables: by their keys.
 
     Raises:
-        UserError: one line with all of them, each with where it is got and where it goes.
+        Missing: some are; the first few are named, each with where it is got and where it goes.
     """
     from vxbench.runner.multirun import missing_files
 
     if missing := missing_files([cell for of_table in tables.values() for cell in of_table]):
-        lines = "; ".join(missing)
-        raise UserError(f"{', '.join(tables)} with profile={profile} needs what this machine lacks: {lines}")
+        what = f"data sets or checkpoints that this machine lacks ({len(missing)})"
+        raise Missing(f"{', '.join(tables)} with profile={profile} needs {what}:", missing)
 
 
 def run_table(key: str, given: Namespace, words: list[str], cells: list["Assembled"]) -> int:

@@ -28,7 +28,7 @@ from vxbench.commands.common import (
 )
 from vxbench.commands.figure import draw
 from vxbench.config import check_choices, compose, key_of
-from vxbench.errors import UserError, first_line
+from vxbench.errors import Missing, UserError, first_line
 from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
 from vxbench.stop import check_stopped, end_worker, stoppable
 
@@ -114,7 +114,8 @@ def _outcome(config: DictConfig, choices: dict[str, str], live: bool, folder: Pa
             return _unrun(config, choices, "left_out", reason)
         return run_cell(Assembled(config, choices), live)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        return _unrun(config, choices, "failed", first_line(error))
+        alone = isinstance(error, Missing) and HydraConfig.get().mode == RunMode.RUN
+        return _unrun(config, choices, "failed", str(error) if alone else first_line(error))
     except Exception as error:
         check_stopped()
         folder.mkdir(parents=True, exist_ok=True)

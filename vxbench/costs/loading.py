@@ -4,13 +4,14 @@ import argparse
 import time
 from itertools import cycle, islice
 
-from vxbench.config import build, compose, options
+from vxbench.config import compose, options
 from vxbench.costs.options import check_counts, check_names
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
 from vxbench.datasets.pool import DecodePool
 from vxbench.errors import UserError
 from vxbench.files import scratch
 from vxbench.ranges import whole
+from vxbench.runner.data import open_dataset
 
 CHUNK = 64  # clips held in memory at a time
 
@@ -46,7 +47,7 @@ def opened(given: argparse.Namespace, cache: str) -> VideoDataset:
     view = [f"dataset.frames={frames}", f"dataset.height={height}", f"dataset.width={width}", f"dataset.cache={cache}"]
     every = ["dataset.split=train", "dataset.per_class=null"]
     config = compose([f"dataset={given.dataset}", f"profile={given.profile}", *view, *every])
-    return build(config, "dataset")
+    return open_dataset(config)
 
 
 def load(dataset: VideoDataset, refs: list[ClipRef], pool: DecodePool) -> float:

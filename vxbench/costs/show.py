@@ -112,7 +112,7 @@ def _beginning(cells: list[CellPlan], paces: dict[str, Timing]) -> str:
 
 def show_missing(lines: Iterable[str]) -> None:
     """Lists what is missing, each of the lines once."""
-    parts = [f"- {line}".replace("; ", "\n    ") for line in dict.fromkeys(lines)]
+    parts = [f"- {line}".replace("\n  ", "\n    ").replace("; ", "\n    ") for line in dict.fromkeys(lines)]
     head = f"Missing on this machine ({len(parts)}):" if parts else "Nothing is missing on this machine."
     print("\n".join(["", head, *parts]))
 

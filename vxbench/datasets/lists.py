@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from vxbench.errors import UserError
+from vxbench.errors import Missing, UserError
 
 Item = TypeVar("Item")
 
@@ -27,25 +27,24 @@ class Part:
         return path.is_dir() if self.folder else path.is_file()
 
     def missing(self, root: Path) -> str:
-        """Error text for a part that is in none of its places."""
-        path = root / self.places[0]
-        wrong = f", where there is no {'folder' if self.folder else 'file'} but something else" if path.exists() else ""
-        return f"{path}{wrong} ({self.source})"
+        """Error text for a part that is in none of its places below root."""
+        kind, there = "folder" if self.folder else "file", (root / self.places[0]).exists()
+        wrong = f", where there is no {kind} but something else" if there else ""
+        return f"{self.places[0]}{wrong} ({self.source})"
 
 
 def find_all(dataset: str, root: Path, parts: Iterable[Part]) -> list[Path]:
     """Paths of the parts, each in the first of its places that is there.
 
     Raises:
-        UserError: one line that names every missing part, where it is got and where it goes.
+        Missing: some are not there; each part is named, with where it is got and where it goes.
     """
     parts = list(parts)
     found = [next((root / place for place in part.places if part.is_at(root / place)), None) for part in parts]
     lacking = [part for part, path in zip(parts, found, strict=True) if path is None]
     if lacking:
         missing = dict.fromkeys(part.missing(root) for part in lacking)
-        made = f"for the generated mini data: vxbench make-mini --root {root}"
-        raise UserError(f"{dataset} is not complete, missing: {'; '.join(missing)}; {made}")
+        raise Missing(f"{dataset} is not complete, {len(missing)} of its parts missing below {root}:", missing)
     return found
 
 

@@ -18,6 +18,7 @@ from vxbench.explainers.base import Explainer
 from vxbench.metrics.base import Metric
 from vxbench.ranges import one_of, whole
 from vxbench.runner.cell import Cell, cell_of
+from vxbench.runner.data import open_dataset
 from vxbench.runner.store import Store
 from vxbench.runner.weights import weights_digest, weights_file
 
@@ -91,6 +92,9 @@ class Assembled:
         self.fetch = fetch
         self._datasets = {} if datasets is None else datasets
 
+    def __reduce__(self):
+        return type(self), (self._config, self.choices, self.fetch)  # another process builds its own parts
+
     def check(self) -> "Assembled":
         """Builds every part; itself.
 
@@ -103,13 +107,13 @@ class Assembled:
 
     @cached_property
     def missing(self) -> list[str]:
-        """One line for each part that cannot be had on this machine; none behind settings that make no sense."""
+        """What is said of each part that cannot be had on this machine; none behind settings that make no sense."""
         lines: dict[str, None] = {}
         for part in PARTS:
             try:
                 getattr(self, part)
             except (UserError, OSError) as error:
-                lines[first_line(error)] = None
+                lines[str(error)] = None
                 if part == "settings":
                     break
             except OmegaConfBaseException as error:  # behind another reason it is a consequence of it
@@ -169,12 +173,16 @@ class Assembled:
         key = self.yaml("dataset")
         if key not in self._datasets:
             try:
-                self._datasets[key] = build(self._config, "dataset")
+                self._datasets[key] = open_dataset(self._config)
             except UserError as error:
                 self._datasets[key] = error
         if isinstance(self._datasets[key], UserError):
             raise self._datasets[key]
         return self._datasets[key]
+
+    def split(self, name: str) -> VideoDataset:
+        """Another split of the data set."""
+        return open_dataset(self._config, split=name)
 
     @property
     def clips_asked_for(self) -> int | None:

@@ -43,7 +43,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         check_writable(path)
         print(f"the weights will be {path}", flush=True)
     torch.set_num_threads(how.threads)
-    train_set, test_set = (how.parts.build("dataset", split=split) for split in how.splits)
+    train_set, test_set = map(how.parts.split, how.splits)
     if train_set.classes != test_set.classes:
         raise UserError(f"dataset: the splits {how.splits[0]} and {how.splits[1]} have different classes")
     missing = {"train": leave_out_missing(train_set), "test": leave_out_missing(test_set)}

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from vxbench.datasets.mini import MANIFEST
 from vxbench.datasets.mini.epic import Epic
 from vxbench.datasets.mini.kinetics import Kinetics
 from vxbench.datasets.mini.plan import DATA_SETS, Plan
@@ -17,8 +18,6 @@ from vxbench.datasets.mini.ucf import Ucf
 from vxbench.datasets.processes import lean_executor
 from vxbench.errors import UserError
 from vxbench.ranges import whole
-
-MANIFEST = "manifest.json"
 
 
 class Layout(Protocol):

@@ -1,0 +1,31 @@
+"""Opens the data set that a config describes: the generated one at the mini size, a real one at the papers'."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vxbench.config import build
+from vxbench.datasets import mini
+from vxbench.datasets.base import VideoDataset
+from vxbench.errors import Missing, UserError
+
+
+def open_dataset(config: DictConfig, **changes: Any) -> VideoDataset:
+    """The data set, with these settings in place of the config's.
+
+    Raises:
+        UserError: it is not there or not sound, or the generated data lie where the papers' size wants the real ones.
+    """
+    root, generated = Path(config.dataset.root), config.scale.name == "mini"
+    if not generated and mini.is_below(root):
+        raise UserError(
+            f"{root} holds the generated mini data, which profile={config.profile.name} is not for; "
+            "say where the real data are: paths.data=<folder> or VXBENCH_DATA"
+        )
+    try:
+        return build(config, "dataset", **changes)
+    except Missing as error:
+        if not generated:
+            raise
+        raise Missing(str(error), [f"for the generated mini data: vxbench make-mini --root {root}"]) from error
