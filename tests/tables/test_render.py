@@ -314,13 +314,25 @@ def test_terminal_says_what_made_it(cells, mini_profile):
 
 
 def test_terminal_shortens_a_long_list_and_says_so(make_cell, paper_profile):
-    failed = {f"clip{i:03d}": "missing: no file" for i in range(50)}
-    table = make_table("fep_1", [make_cell("fep", dc=[1.0], failed=failed)], paper_profile)
+    long = replace(paper_profile, settings=[f"setting{i:03d}" for i in range(50)])
+    table = make_table("fep_1", [make_cell("fep", dc=[1.0])], long)
     text = terminal(table, 160)
-    assert "clip000" in text
-    assert "clip049" not in text
-    assert "... and 39 more, all of them in the .md file" in text  # 1 + 50 lines, 12 shown
-    assert "clip049" in markdown.render(table)
+    assert "setting000" in text
+    assert "setting049" not in text
+    assert "... and 39 more, all of them in the .md file" in text  # the protocol and 50 lines, 12 shown
+    assert "setting049" in markdown.render(table)
+
+
+def test_of_many_clips_that_failed_the_first_few_of_each_kind_are_named(make_cell, paper_profile):
+    """As under a table of Kinetics, of which YouTube has lost hundreds."""
+    failed = {f"clip{i:03d}": "missing: no file" for i in range(904)} | {"clip950": "nan_map: NaN"}
+    table = make_table("fep_1", [make_cell("fep", dc=[1.0], failed=failed)], paper_profile)
+    for text in (markdown.render(table), terminal(table, 160)):
+        assert "905 failed: 904 missing, 1 nan" in text
+        assert text.count("missing: no file") == 5
+        assert "and 899 more: missing" in text
+        assert "clip004: missing" in text
+        assert "clip950: nan" in text
 
 
 def test_files_are_the_same_bytes_for_the_same_input(tmp_path, cells, paper_profile):

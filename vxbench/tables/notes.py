@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from vxbench.errors import SHOWN
 from vxbench.tables.orders import Orders, orders
 from vxbench.tables.published import Blank, Value, display_names, doubts
 from vxbench.tables.render.text import counted, doubt, interval, number, span
@@ -223,6 +224,7 @@ def _many(unit: str) -> str:
 
 
 def _clips(table: Table, ran: list[CellResult]) -> list[str]:
+    """A line a data set, and below it one for each clip that failed, the first few of each kind."""
     failures: dict[tuple[str, str, str], list[CellResult]] = {}
     for cell in ran:
         for clip, reason in zip(cell.failures["clip"], cell.failures["reason"], strict=True):
@@ -230,10 +232,21 @@ def _clips(table: Table, ran: list[CellResult]) -> list[str]:
     lines = []
     for dataset in sorted({cell.dataset for cell in ran}):
         there = [cell for cell in ran if cell.dataset == dataset]
-        lines.append(_count_line(dataset, there, [key for key in failures if key[0] == dataset]))
-        for key in sorted(key for key in failures if key[0] == dataset):
-            lines.append(f"{key[1]}: {key[2]} ({_where(failures[key], there)})")
+        mine = sorted(key for key in failures if key[0] == dataset)
+        lines.append(_count_line(dataset, there, mine))
+        named = {key: f"{key[1]}: {key[2]} ({_where(failures[key], there)})" for key in mine}
+        lines += _few_of_each_kind(named)
     return lines
+
+
+def _few_of_each_kind(named: dict[tuple[str, str, str], str]) -> list[str]:
+    """The lines, by (data set, clip, reason); of many failures of one kind the first few, and how many more."""
+    by_kind: dict[str, list[str]] = {}
+    for (_, _, reason), line in named.items():
+        by_kind.setdefault(reason.split(":")[0], []).append(line)
+    shown = {line for lines in by_kind.values() for line in lines[:SHOWN]}
+    more = [f"and {len(lines) - SHOWN} more: {kind}" for kind, lines in by_kind.items() if len(lines) > SHOWN]
+    return [line for line in named.values() if line in shown] + more
 
 
 def _count_line(dataset: str, there: list[CellResult], failed: list[tuple[str, str, str]]) -> str:
