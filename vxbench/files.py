@@ -83,20 +83,28 @@ def check_writable(key: str, *paths: Path) -> None:
     Raises:
         UserError: one cannot: a folder is a file, there is no right or no room, its name is too long, it is a folder.
     """
-    for path in map(Path, paths):
+    tried: set[Path] = set()
+    for path in paths:
         try:
-            _try(path)
+            folder = _folder_for(path)
+            if folder not in tried:
+                _try(folder)
+            tried.add(folder)
         except OSError as error:
             why = f"{path} cannot be written: {error.strerror}"
             raise UserError(f"{why}; nothing was computed; set {key} to a place that can be written to") from error
 
 
-def _try(path: Path) -> None:
+def _folder_for(path: Path) -> Path:
+    """The nearest folder of a path that is there, which is where writing it begins."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
-    probe = temporary(folder / path.name)
+    return next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+
+
+def _try(folder: Path) -> None:
+    probe = temporary(folder / "any")
     handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         os.write(handle, PROBE)

@@ -150,7 +150,7 @@ def test_a_control_is_tested_on_itself_and_exports_nothing(few_clips, tmp_path):
         ("epoch=3", 2, "Could not override 'epoch'"),
         ("paths.data=/nowhere", 1, "/nowhere"),
         ("train_classes=[ClockwiseFromWes]", 1, "no class 'ClockwiseFromWes'; did you mean ClockwiseFromWest, "),
-        ("export=README.md/weights.safetensors", 1, "export = README.md/weights.safetensors cannot be written"),
+        ("export=README.md/weights.safetensors", 1, "README.md/weights.safetensors cannot be written: Not a directory"),
         ("export=/proc/no/weights.safetensors", 1, "cannot be written"),
     ],
 )

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.commands.common import DONE, FAILED, parser, refuse, run_command
 from vxbench.config import build, compose
 from vxbench.errors import UserError
+from vxbench.files import write_whole
 
 FILE = Path(__file__).parents[2] / "docs" / "choices.yaml"
 ABOUT = """\
@@ -132,7 +133,7 @@ def _write() -> int:
         refuse(line)
     if wrong:
         return FAILED
-    FILE.with_suffix(".md").write_text(markdown(choices, sources(FILE)), encoding="utf-8")
+    write_whole(FILE.with_suffix(".md"), markdown(choices, sources(FILE)).encode())
     print(f"wrote {FILE.with_suffix('.md')}: {len(choices)} choices")
     from vxbench.training.shipped import write_page
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from vxbench.commands.common import DONE, FAILED, Parser, is_override, one_line, parser, refuse, run_command
 from vxbench.config import check_choices, options
 from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError, did_you_mean, first_line
+from vxbench.files import check_writable, write_whole
 
 ABOUT = """\
 Makes figures of the papers in results/figures/: those named, else all. Each computes the maps that it shows; fep_4 and
@@ -29,12 +30,14 @@ def _page() -> Parser:
 
 
 def _figures(words: list[str]) -> int:
-    from vxbench.figures.common import composed
+    from vxbench.figures.common import composed, files_of
 
     overrides = [word for word in words if is_override(word)]
     keys = wanted([word for word in words if not is_override(word)])
     check_choices(overrides)
     configs = {key: composed(key, overrides) for key in keys}
+    for config in configs.values():
+        check_writable("paths.results", *files_of(config))
     made = [make(key, config) for key, config in configs.items()]
     return DONE if all(made) else FAILED
 
@@ -75,6 +78,5 @@ def draw(config: DictConfig) -> list[Path]:
 def _trace(key: str, config: DictConfig) -> Path:
     """The file to which the traceback of the exception at hand was written."""
     path = Path(config.paths.results) / "figures" / f"{key}.traceback.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(traceback.format_exc())
+    write_whole(path, traceback.format_exc().encode(errors="backslashreplace"))
     return path

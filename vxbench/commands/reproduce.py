@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.commands.common import KEPT, Parser, add_overrides, parser, run_command, understanding
-from vxbench.commands.run import check_table, conclude, run
+from vxbench.commands.run import check, conclude, run
 from vxbench.config import check_choices, compose, conf_dir, options
 from vxbench.errors import Missing
 from vxbench.ranges import whole
@@ -57,7 +57,7 @@ def _reproduce(given: Namespace) -> int:
         for key, (first, *rest) in words.items()
     }
     for of_table in words.values():
-        check_table(of_table)
+        check(of_table)
     need(given.profile, assembled)
     return max(run_table(key, given, words[key], assembled[key]) for key in chosen)
 

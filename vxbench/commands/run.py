@@ -29,6 +29,7 @@ from vxbench.commands.common import (
 from vxbench.commands.figure import draw
 from vxbench.config import check_choices, compose, key_of
 from vxbench.errors import Missing, UserError, first_line
+from vxbench.files import check_writable
 from vxbench.runner.outcome import Outcome, read_cells, read_outcomes
 from vxbench.stop import check_stopped, end_worker, stoppable
 
@@ -41,6 +42,9 @@ EXAMPLES = (
     "+table=fep_1 hydra/launcher=joblib hydra.launcher.n_jobs=4",
     "--cfg job explainer=rise",
 )
+# Options under which Hydra prints something, or takes what it runs from elsewhere.
+NO_RUN = ("-c", "--cfg", "-i", "--info", "-sc", "--shell-completion", "--hydra-help", "--experimental-rerun")
+NO_RUN = (*NO_RUN, "-cn", "--config-name", "-cp", "--config-path")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,7 +59,7 @@ def run(words: list[str]) -> int:
         HydraException, OmegaConfBaseException, NotUnderstood: the words fit nothing.
     """
     Summary.failed = False
-    check_table(words)
+    check(words)
     try:
         run_hydra(job, "run", words)
     except (UserError, HydraException, OmegaConfBaseException):
@@ -67,14 +71,14 @@ def run(words: list[str]) -> int:
     return FAILED if Summary.failed else DONE
 
 
-def check_table(words: list[str]) -> None:
-    """Refuses, before any cell is computed, what a table cannot have.
+def check(words: list[str]) -> None:
+    """Refuses, before any cell is computed, what a table cannot have, and results that cannot be written.
 
     Raises:
-        NotUnderstood: a setting of the table that is none.
+        NotUnderstood: a setting of the table that is none. UserError: see `check_writable`.
     """
     overrides = composable(words)
-    if not any(word.lstrip("+").startswith("table") for word in overrides):
+    if any(word.split("=")[0] in NO_RUN for word in words):
         return
     check_choices(words)
     config = compose(overrides, multirun=True)
@@ -83,6 +87,18 @@ def check_table(words: list[str]) -> None:
 
         with understanding():
             spec_of(config)
+    check_writable("paths.results", *_places(config))
+
+
+def _places(config: DictConfig) -> list[Path]:
+    """Files that the run will write, or others beside those whose names only the end of the run knows."""
+    results = Path(config.paths.results)
+    folders = ["runs", "cells", *(["sweeps", "selected"] if key_of(config, "sweep") else [])]
+    if not key_of(config, "table"):
+        return [results / folder / "any" for folder in folders]
+    from vxbench.tables.make import files_of
+
+    return [results / folder / "any" for folder in (*folders, "figures")] + files_of(config)
 
 
 def job(config: DictConfig) -> Outcome:

@@ -12,6 +12,7 @@ from vxbench.costs.network import assembled, forward_and_gradient, network, rand
 from vxbench.costs.options import check_networks, every_model
 from vxbench.device import machine, median_time, own_gpu
 from vxbench.errors import UserError
+from vxbench.files import check_writable, write_whole
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -29,23 +30,16 @@ def run(given: argparse.Namespace) -> None:
     check_networks(given, "repeats")
     own_gpu(given.device)
     if given.write:
-        _make_folder(given.write)
+        path = given.write / f"models_{_slug(given.device)}.md"
+        check_writable("--write", path)
     rows = []
     for model in given.models:
         for precision in given.precisions:
             rows.append(measure(model, precision, given.device, given.batch, given.repeats))
             print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     if given.write:
-        path = given.write / f"models_{_slug(given.device)}.md"
-        path.write_text(report(rows, given))
+        write_whole(path, report(rows, given).encode())
         print(f"wrote {path}")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--write {path} is no folder that can be written to: {error.strerror}") from error
 
 
 @torch.no_grad()

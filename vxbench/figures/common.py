@@ -37,6 +37,11 @@ def stem(config: DictConfig) -> Path:
     return Path(config.paths.results) / "figures" / config.figure.key
 
 
+def files_of(config: DictConfig) -> list[Path]:
+    """The files that the figure is written to."""
+    return [stem(config).with_name(f"{config.figure.key}.{kind}") for kind in ("png", "pdf")]
+
+
 def facts(config: DictConfig) -> dict[str, str]:
     """What is written into the figure's file, for report.py."""
     return {"profile": config.profile.name, "made": datetime.now(UTC).isoformat(timespec="seconds")}

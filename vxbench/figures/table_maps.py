@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from vxbench.figures.drawing.maps import FigureClip, maps_figure
+from vxbench.files import fitted
 from vxbench.runner.store import Picture
 from vxbench.tables.published import layout, tables
 from vxbench.tables.record import TableRun
@@ -30,7 +31,8 @@ def _draw(record: TableRun, model: str, dataset: str) -> Path | None:
     scored = {row: store.rows() for row, store in stores.items()}
     clips = [_figure_clip(clip, pictures, scored, record.spec) for clip in names]
     rows = [(row, display) for row, display in _order(record, stores).items() if row in stores]
-    return maps_figure(record.results / "figures" / f"{record.name}_{model}_{dataset}.png", clips, rows)
+    file = fitted(f"{record.name}_{model}_{dataset}", ".png")
+    return maps_figure(record.results / "figures" / file, clips, rows)
 
 
 def _order(record: TableRun, rows: Iterable[str]) -> dict[str, str]:

@@ -18,9 +18,10 @@ from vxbench.device import hardware
 from vxbench.errors import UserError, did_you_mean, first_line
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
+from vxbench.files import check_writable, fitted
 from vxbench.own_video.output import FILES, Explanation, report, summary, write_all
 from vxbench.own_video.video import OwnClip, OwnVideo
-from vxbench.ranges import whole
+from vxbench.ranges import local, whole
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.one_clip import decode, explain_clip, present_to_model, probabilities_of_kept
 from vxbench.runner.progress import Progress
@@ -59,7 +60,7 @@ def read_request(config: DictConfig, choices: dict[str, str]) -> tuple[Request, 
     asked = (config.start, config.length, config.fps, str(config.target), whole("top", config.top, 1))
     run = config.copy()
     run.target = "predicted" if config.target == "predicted" else "label"
-    return Request(Path(config.video), *asked, view), Assembled(run, choices)
+    return Request(local("video", config.video), *asked, view), Assembled(run, choices)
 
 
 def run(request: Request, parts: Assembled) -> Path:
@@ -73,13 +74,14 @@ def run(request: Request, parts: Assembled) -> Path:
     device, explainer = parts.usable_device, parts.choices["explainer"]
     asked = "predicted" if label is None else names[label]
     settings = parts.cell_with(weights, data="").identity | {"class": asked} | request.identity
+    folder = folder_of(request, parts, settings)
+    check_writable("paths.results", *(folder / name for name in FILES))
     started = time.monotonic()
     done = explained(request, parts, names, label, settings)
     facts = {"model": parts.model, "explainer": explainer, "asked": asked}
     facts |= {"seconds": round(time.monotonic() - started, 3), "commit": commit(), "hardware": hardware(device)}
     result = report(done, request.top) | facts
     print(summary(done, result), flush=True)
-    folder = folder_of(request, parts, settings)
     for remark in write_all(done, folder, result):
         warn(remark)
     print(f"  {folder}{os.sep}: {', '.join(FILES)}")
@@ -161,8 +163,8 @@ def folder_of(request: Request, parts: Assembled, settings: dict[str, Any]) -> P
     """Folder of the files; the same settings give the same one."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    name = f"{request.video.resolve().stem}-{parts.model}-{parts.choices['explainer']}-{digest}"
-    return parts.settings.results / "explained" / name
+    ending = f"-{parts.model}-{parts.choices['explainer']}-{digest}"
+    return parts.settings.results / "explained" / fitted(request.video.resolve().stem, ending)
 
 
 @contextmanager

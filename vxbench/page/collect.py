@@ -12,7 +12,9 @@ from vxbench.config import conf_dir, options
 from vxbench.errors import UserError
 from vxbench.figures.drawing.maps import FigureClip
 from vxbench.figures.drawing.save import facts_of
+from vxbench.files import check_writable
 from vxbench.page import FigureFile, Gallery, PageCell, PageTable, Report, write_report
+from vxbench.page.page import PAGE
 from vxbench.ranges import whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.parts import sound
@@ -34,6 +36,7 @@ def make_report(results: Path, clips: int = CLIPS_SHOWN) -> Path:
     records = readable_records(results)
     if not records:
         raise UserError(f"{results}: no table was made here; make one, such as make reproduce-table1 PAPER=fep")
+    check_writable("--results", Path(results) / FOLDER / PAGE)
     return write_report(report_of(records, results, clips), Path(results) / FOLDER)
 
 

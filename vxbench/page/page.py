@@ -14,6 +14,7 @@ from vxbench.page.origins import failed_clips, lost_cells, machine_line, origins
 from vxbench.page.tables import overview, table_view
 from vxbench.page.values import script_data
 
+PAGE = "index.html"
 BUDGET = 24_000_000  # bytes of pictures in the page: figures first, then clips
 STYLES = ("base.css", "tables.css", "curves.css", "gallery.css", "print.css")
 SCRIPTS = ("dom.js", "colours.js", "sort.js", "curves.js", "gallery.js", "values.js", "start.js")
@@ -53,7 +54,7 @@ def render(report: Report, budget: int = BUDGET) -> str:
 
 def write_report(report: Report, folder: str | Path, budget: int = BUDGET) -> Path:
     """Writes index.html into the folder, whole or not at all; its path."""
-    path = Path(folder) / "index.html"
+    path = Path(folder) / PAGE
     write_whole(path, render(report, budget).encode(errors="backslashreplace"))  # names of files may be no Unicode
     return path
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vxbench.files import fitted
+
 MATHS_VERSION = 3  # raise it when a change of code changes numbers: all cells are then computed anew
 
 # Keys left out of the hash, `*` for any one name: they do not change results except by rounding, or another key already
@@ -33,7 +35,7 @@ NOT_IN_HASH = [
 class Cell:
     """A cell's names, and the identity that its hash is taken of.
 
-    id: "<model>-<dataset>-<explainer>-<12 hex digits>".
+    id: "<model>-<dataset>-<explainer>-<12 hex digits>", its names cut where it would not fit a folder's.
     """
 
     model: str
@@ -45,7 +47,7 @@ class Cell:
     def id(self) -> str:
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return f"{self.model}-{self.dataset}-{self.explainer}-{digest}"
+        return fitted(f"{self.model}-{self.dataset}-{self.explainer}", f"-{digest}")
 
 
 def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str, machine: dict | None = None) -> Cell:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vxbench.config import key_of
 from vxbench.errors import UserError
-from vxbench.files import locked, write_whole
+from vxbench.files import fitted, locked, write_whole
 from vxbench.metrics.facts import fact
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store
@@ -143,7 +143,7 @@ def _value(identity: DictConfig, key: str, cell: str) -> float:
 
 
 def csv_name(name: str, pair: Pair) -> str:
-    return f"{name}_{pair[0]}_{pair[1]}.csv"
+    return fitted("_".join((name, *pair)), ".csv")
 
 
 def write_grid(path: Path, grid: pd.DataFrame) -> Path:

@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 
 from vxbench.config import key_of
 from vxbench.errors import UserError
-from vxbench.files import write_whole
+from vxbench.files import fitted, write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.tables.published import layout, tables
-from vxbench.tables.record import FOLDER, TableRun, new_record, readable_records, write_record
+from vxbench.tables.record import FOLDER, TableRun, new_record, readable_records, record_name, write_record
 from vxbench.tables.render import latex, long_csv, markdown
 from vxbench.tables.render.long_csv import render_pairs
 from vxbench.tables.render.markdown import escape
@@ -32,9 +32,16 @@ def write_table(table: Table, folder: str | Path, name: str = "") -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for ending, render in FORMATS.items():
-        paths.append(folder / f"{name or table.key}{ending}")
+        paths.append(folder / fitted(name or table.key, ending))
         write_whole(paths[-1], render(table).encode())
     return paths
+
+
+def files_of(config: DictConfig) -> list[Path]:
+    """The files that `make_and_show` will write."""
+    folder = Path(config.paths.results) / FOLDER
+    name = record_name(key_of(config, "table"), config.protocol.name, "selected" in config.table)
+    return [*(folder / fitted(name, ending) for ending in (*FORMATS, ".json")), folder / "index.md"]
 
 
 HEAD = """# Tables

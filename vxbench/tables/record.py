@@ -10,7 +10,7 @@ from typing import Any
 
 from vxbench.errors import UserError
 from vxbench.fact import Fact
-from vxbench.files import write_whole
+from vxbench.files import fitted, write_whole
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store, frame
 from vxbench.tables.build import make_table
@@ -104,7 +104,7 @@ def write_record(record: TableRun) -> Path:
         "profile": asdict(record.profile),
         "outcomes": [asdict(outcome) for outcome in record.outcomes],
     }
-    path = record.results / FOLDER / f"{record.name}.json"
+    path = record.results / FOLDER / fitted(record.name, ".json")
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     return path
 

@@ -1,13 +1,13 @@
 """Copies what a clean run made to results/reference/<profile>, with where it comes from."""
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vxbench.config import options
 from vxbench.errors import UserError
+from vxbench.files import check_writable, write_whole
 from vxbench.runner.store import NOT_APPLICABLE
 from vxbench.tables.make import write_index
 from vxbench.tables.published import tables
@@ -34,9 +34,11 @@ def collect(results: Path, profile: str) -> list[Path]:
     target = results / "reference" / profile
     names = {pattern.format(name=record.name) for record in records for pattern in TABLES}
     sources = [results / FOLDER / name for name in sorted(names)]
-    copied = [_copy(path, target / path.parent.name) for path in (*sources, *wanted) if path.exists()]
     note = target / "provenance.json"
-    note.write_text(json.dumps({record.key: provenance_of(record) for record in records}, indent=1) + "\n")
+    check_writable("--results", *(target / path.parent.name / path.name for path in (*sources, *wanted)), note)
+    copied = [_copy(path, target / path.parent.name) for path in (*sources, *wanted) if path.exists()]
+    content = {record.key: provenance_of(record) for record in records}
+    write_whole(note, (json.dumps(content, indent=1) + "\n").encode())
     return [*copied, write_index(target / FOLDER, records), note]
 
 
@@ -67,5 +69,5 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def _copy(source: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copyfile(source, folder / source.name))
+    write_whole(folder / source.name, source.read_bytes())
+    return folder / source.name

@@ -4,7 +4,6 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -59,21 +58,6 @@ PACKAGES = ("torch", "mmengine", "mmaction2", "numpy")
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide what training gives."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
-def check_writable(path: Path) -> None:
-    """Makes the folder of a file that will be written there.
-
-    Raises:
-        UserError: it cannot be.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UserError(f"export = {path} cannot be written: {error.strerror}") from error
-    if path.is_dir():
-        raise UserError(f"export = {path} is a folder; give a file")
 
 
 def export(classifier: Classifier, path: Path, record: dict[str, Any]) -> None:

@@ -19,12 +19,14 @@ from omegaconf import DictConfig
 
 from vxbench.datasets.base import VideoDataset
 from vxbench.errors import UserError, did_you_mean
+from vxbench.files import check_writable
 from vxbench.models.checkpoints import load_body
 from vxbench.models.classifier import Classifier
 from vxbench.models.fetch import obtain
 from vxbench.training.clips import SkippedClips, TestClips, TrainingClips, backgrounds, failing_workers, videos
 from vxbench.training.fit import Fit, fit
-from vxbench.training.outcome import accuracy, check_writable, export, versions
+from vxbench.training.outcome import accuracy, export, versions
+from vxbench.training.resume import STATE
 from vxbench.training.settings import Training, export_path
 
 
@@ -40,8 +42,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     how, path = Training.of(cfg), export_path(cfg)
     if path:
-        check_writable(path)
+        check_writable("export", path, path.with_suffix(".json"))
         print(f"the weights will be {path}", flush=True)
+    check_writable("work_dir", Path(cfg.work_dir) / STATE)
     torch.set_num_threads(how.threads)
     train_set, test_set = map(how.parts.split, how.splits)
     if train_set.classes != test_set.classes:

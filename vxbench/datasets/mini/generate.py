@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -17,6 +16,7 @@ from vxbench.datasets.mini.plan import DATA_SETS, Plan
 from vxbench.datasets.mini.ucf import Ucf
 from vxbench.datasets.processes import lean_executor
 from vxbench.errors import UserError
+from vxbench.files import check_writable, clear_leftovers, temporary, write_whole
 from vxbench.ranges import whole
 
 
@@ -69,7 +69,9 @@ def generate(
     if is_complete(root, plan):
         return False
     _refuse_foreign(root)
-    beside = root.parent / f".{root.name}.{os.getpid()}.new"
+    beside = temporary(root)
+    check_writable("--root", beside)
+    clear_leftovers(root.parent)
     try:
         _write_all(beside, plan, processes)
         _swap(beside, root)
@@ -118,12 +120,14 @@ def _write_manifest(root: Path, plan: Plan, digests: dict[str, str]) -> None:
     files = sorted(path for path in root.rglob("*") if path.is_file())
     sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in files}
     content = {"made_by": "vxbench mini data", "plan": _as_json(plan), "digests": digests, "bytes": sizes}
-    (root / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(root / MANIFEST, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _refuse_foreign(root: Path) -> None:
     if Path.cwd().is_relative_to(root):
         raise UserError(f"{root} is the current folder or holds it: it cannot be replaced; give another --root")
+    if root.is_mount():
+        raise UserError(f"{root} is mounted there and cannot be replaced; give a folder inside it as --root")
     ours = root.is_dir() and ((root / MANIFEST).exists() or not any(root.iterdir()))
     if root.exists() and not ours:
         raise UserError(f"{root} is in use and has no {MANIFEST} of the mini data; give another --root or remove it")
@@ -131,7 +135,7 @@ def _refuse_foreign(root: Path) -> None:
 
 def _swap(new: Path, root: Path) -> None:
     """Puts the folder `new` in the place of `root`."""
-    old = new.with_suffix(".old")
+    old = temporary(root)
     if root.exists():
         root.rename(old)
     new.rename(root)
