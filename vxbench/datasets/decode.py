@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from vxbench.datasets.orientation import ORIENTATIONS, of_frame, oriented
-from vxbench.datasets.streams import SLACK, Header, indexed, opened, read_header, state_of, truncated
+from vxbench.datasets.streams import REORDER, SLACK, Header, indexed, opened, read_header, state_of, truncated
 from vxbench.errors import ClipError, UserError, first_line
 from vxbench.ranges import one_of
 
 DECODER_NAMES = ("auto", "decord", "pyav")
-REORDER = 32  # places in the file by which a frame can be early or late: H.264 and HEVC allow 16
 ALIKE = 16  # levels of 255; the FFmpeg inside decord rounds by 2 otherwise, and 10-bit colours by some more
 
 Pick = Callable[[int], np.ndarray]
@@ -159,9 +158,11 @@ def _stacked(found: dict[int, np.ndarray], indices: np.ndarray) -> np.ndarray:
 def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
     """Pairs (index, frame) as `_numbered` gives them, of the frames that are sound.
 
-    Damage reaches on to the next keyframe, and back as far as a frame may be shown before one it is predicted from.
+    Damage reaches on to the next keyframe, and back as far as a frame may be shown before one it is predicted from. It
+    reaches to the end where frames are counted, as it may have cost one, and no header gives their number.
     """
     held, sound = deque(), near is None and _starts_hidden(path)
+    lasting = near is None and not (read_header(path).timed or read_header(path).counted)
     with opened(path) as (container, stream):
         for index, frame in _numbered(path, container, stream, near):
             sound = not frame.is_corrupt and (sound or _is_start(frame))
@@ -169,6 +170,8 @@ def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
                 held.append((index, frame))
             elif frame.is_corrupt:
                 held.clear()
+                if lasting:
+                    return
             while len(held) > stream.codec_context.reorder_depth:
                 yield held.popleft()
         yield from held
@@ -213,7 +216,7 @@ def _is_ranked(header: Header) -> bool:
 
 def _from_keyframe(container, stream, first: int) -> Iterator[tuple]:
     """Pairs (place in the file, packet), from a keyframe before frame `first` on, by the index of the file."""
-    entries, latest, start = stream.index_entries, max(first - REORDER, 0), None
+    entries, latest, start = stream.index_entries, max(first - 2 * REORDER, 0), None
     if latest:
         container.seek(entries[latest].timestamp, stream=stream)  # to some keyframe at or before it
     for offset, packet in enumerate(container.demux(stream)):

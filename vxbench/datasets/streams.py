@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from vxbench.errors import ClipError
 
 SLACK = 2  # frames a sound file may have fewer than its header says (Xvid's empty frames, edit lists)
 MP4 = {"mp4"}  # and MOV, which FFmpeg reads as one
 TIMED = MP4 | {"matroska"}  # containers that store display times; FFmpeg makes up those of AVI and of raw streams
 INDEXED = MP4 | {"avi"}
+UNCOUNTED = {"matroska"}  # formats without a number of frames, of whose damage only FFmpeg's complaints tell
+REORDER = 16  # places in the file by which a frame can be shown early or late, in H.264 and HEVC
 PLAYLISTS = {"hls", "dash", "concat"}  # formats that name other files, which may lie anywhere
 
 
@@ -117,20 +121,56 @@ def _frames_of(container, streams: list) -> dict[int, int]:
 
 @lru_cache(maxsize=64)
 def _header(path: Path, state: tuple[int, int]) -> Header:
-    with opened(path) as (container, stream):
+    with _complaints() as complaints, opened(path) as (container, stream):
         packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
-        announced, stores_times = stream.frames, is_a(container, TIMED)
-        listed = sum(entry.size > 0 for entry in stream.index_entries) if is_a(container, INDEXED) else 0
-        expected = min(announced, listed) if is_a(container, MP4) else announced  # an edit list cuts some off
-    if not packets or len(packets) < expected - SLACK:
-        raise truncated(path, len(packets), expected)
-    if len(packets) < min(announced, listed):
-        raise ClipError("undecodable", f"{path.name}: damaged, {listed - len(packets)} of {listed} frames are lost")
+        _check_whole(path, container, stream, packets)
+        announced, stores_times, heard = stream.frames, is_a(container, TIMED), is_a(container, UNCOUNTED)
+    if heard and complaints:
+        raise ClipError("undecodable", f"{path.name}: damaged, {complaints[0][2].strip()}")
     shown, sent, keys, hidden = map(list, zip(*packets, strict=True))
     complete = None not in shown and len(set(shown)) == len(shown)
+    if complete and stores_times:
+        _check_times(path, np.array(shown))
     lead = keys.index(True) if any(keys) else 0
     ranked = complete and (stores_times or shown == sent)
     return Header(announced, len(packets), lead, sum(hidden), complete and stores_times, ranked)
+
+
+@contextmanager
+def _complaints() -> Iterator[list]:
+    """A list of what FFmpeg's own parts say of errors meanwhile: (level, part, text)."""
+    import av
+
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # a complaint about one file would not be heard about the next
+    try:
+        with av.logging.Capture() as heard:
+            yield heard
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
+
+
+def _check_whole(path: Path, container, stream, packets: list[tuple]) -> None:
+    """Refuses a file of fewer packets than its header and its index have frames."""
+    there = listed = len(packets)
+    announced, last = stream.frames, max((p[0] or 0 for p in packets if not p[3]), default=0)
+    if is_a(container, INDEXED):
+        listed = sum(entry.size > 0 for entry in stream.index_entries)
+    if is_a(container, MP4) and stream.duration and announced * last > (announced - SLACK - 1) * stream.duration:
+        announced = min(announced, listed)  # an edit list cuts some off, and the others last as long as the film
+    if not there or there < announced - SLACK:
+        raise truncated(path, there, announced)
+    if there < min(announced, listed) or (there < announced and not packets[0][2]):
+        raise ClipError("undecodable", f"{path.name}: damaged, some of its {announced} frames are lost")
+
+
+def _check_times(path: Path, shown: np.ndarray) -> None:
+    """Refuses times of display that no order of decoding gives. shown: (n,), in the order of the file."""
+    late = shown.argsort().argsort() - np.arange(len(shown))
+    if np.abs(late).max() > REORDER:
+        raise ClipError("undecodable", f"{path.name}: damaged, its times of display are in no order")
 
 
 @lru_cache(maxsize=64)
