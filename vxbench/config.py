@@ -1,7 +1,6 @@
-"""Composes configs from conf/, refuses unknown options, and builds what a `_target_` names if it is allowed."""
+"""Composes configs from conf/, refuses unknown options, and builds what a `_target_` names."""
 
 import pickle
-import pkgutil
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +15,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import NotUnderstood, OutOfRange, UserError, did_you_mean, first_line
+from vxbench.targets import check_targets, resolved
 
-ALLOWED_TARGETS = ("vxbench", "captum.attr")
 GROUPS = (
     *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
     *("profile", "protocol", "recipe", "experiment", "tracker"),
@@ -166,12 +165,11 @@ def _check_name(group: str, name: str) -> None:
 def build(config: DictConfig, key: str, **extra: Any) -> Any:
     """Instantiates the object that config node `key` describes.
 
-    The config's `allow` adds modules, or single names in them, to the allow-list. What a `_target_` names must also be
-    a class or a function that such a module defines: a module's own imports are no way out.
+    The config's `allow` adds modules, or single names in them, to what a `_target_` may name, see `check_targets`.
 
     Raises:
-        UserError: a `_target_` outside the allow-list or that cannot be imported, or a value its class refuses; the
-            message names the key.
+        UserError: a `_target_` that is not allowed or cannot be imported, or a value its class refuses; the message
+            names the key.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -179,13 +177,11 @@ def build(config: DictConfig, key: str, **extra: Any) -> Any:
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or not node.get("_target_"):
         raise UserError(f"{key} has no _target_, which says what class it is")
-    _check_targets(node, key, _allowed(config))
+    check_targets(config, node, key)
     try:
         return instantiate(node, _convert_="all", **extra)
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, ImportError):
-            raise UserError(_unimportable(cause, node, key)) from error
         if isinstance(cause, OutOfRange):
             raise UserError(f"{key}.{cause}") from error
         if isinstance(cause, UserError):
@@ -194,76 +190,10 @@ def build(config: DictConfig, key: str, **extra: Any) -> Any:
 
 
 def class_of(config: DictConfig, target: str, key: str) -> Any:
-    """What a `_target_` of the node `key` names, imported if the config's allow-list has it.
+    """What a `_target_` of the node `key` names, imported if it is allowed.
 
     Raises:
-        UserError: it is not on the list, or cannot be imported.
+        UserError: it is not, or cannot be imported.
     """
-    node = OmegaConf.create({"_target_": target})
-    _check_targets(node, key, _allowed(config))
-    try:
-        return pkgutil.resolve_name(target)
-    except Exception as error:  # a module may raise anything when it is imported
-        raise UserError(_not_imported(key, target, error)) from error
-
-
-def _allowed(config: DictConfig) -> tuple[str, ...]:
-    """Modules and names that a `_target_` may begin with."""
-    given = OmegaConf.select(config, "allow", default=[])
-    if not isinstance(given, list | ListConfig) or not all(
-        isinstance(name, str) and name.strip(". ") for name in given
-    ):
-        raise UserError(f"allow = {given} is not a list of modules, such as allow=[my_nets]")
-    return ALLOWED_TARGETS + tuple(name.rstrip(".") for name in given)
-
-
-def _check_targets(node: Any, key: str, allowed: tuple[str, ...]) -> None:
-    for place, target in _targets(node, key):
-        origin = _origin(target) if _begins(target, allowed) else target
-        if not _begins(origin, allowed):
-            listed = ", ".join(f"{name}.*" for name in allowed)
-            alias = f" ({origin})" if origin != target else ""
-            raise UserError(
-                f"{place}._target_ = {target}{alias} is not allowed; allowed: {listed}; "
-                f"if you trust it: 'allow=[{origin.partition('.')[0]}]'"
-            )
-
-
-def _begins(target: str, allowed: tuple[str, ...]) -> bool:
-    return any(target == name or target.startswith(f"{name}.") for name in allowed)
-
-
-def _origin(target: str) -> str:
-    """Module and name under which the class or function is defined that target leads to."""
-    try:
-        found = pkgutil.resolve_name(target)
-    except Exception:  # a module may raise anything when it is imported; instantiating it raises it again
-        return target
-    try:
-        return f"{found.__module__}.{found.__qualname__}"
-    except AttributeError as error:
-        raise UserError(f"_target_ = {target} is neither a class nor a function") from error
-
-
-def _unimportable(cause: ImportError, node: Any, key: str) -> str:
-    """One line: which `_target_` it is, what its import said, and where Python looks if it found nothing."""
-    place, target = next((pair for pair in _targets(node, key) if f"'{pair[1]}'" in str(cause)), (key, "a target"))
-    return _not_imported(place, target, cause.__cause__ or cause)
-
-
-def _not_imported(place: str, target: str, reason: BaseException) -> str:
-    absent = isinstance(reason, ModuleNotFoundError) and reason.name == target.split(".")[0]
-    hint = "; put its folder on PYTHONPATH, as in PYTHONPATH=. vxbench run ..." if absent else ""
-    return f"{place}._target_ = {target} cannot be imported: {first_line(reason)}{hint}"
-
-
-def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, DictConfig):
-        for name in node:
-            if name == "_target_":
-                yield key, str(node[name])
-            elif not OmegaConf.is_missing(node, name):
-                yield from _targets(node[name], f"{key}.{name}")
-    elif isinstance(node, ListConfig):
-        for index, item in enumerate(node):
-            yield from _targets(item, f"{key}[{index}]")
+    check_targets(config, OmegaConf.create({"_target_": target}), key)
+    return resolved(key, target)

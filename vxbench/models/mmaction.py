@@ -9,6 +9,7 @@ import sys
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 from vxbench.errors import UserError, did_you_mean
 
@@ -44,12 +45,24 @@ def _install() -> None:
 _install()
 
 
+def names_alone() -> None:
+    """Keeps mmengine to what its registries hold: a `type` that none of them has it would import, whatever it is."""
+    from mmengine.registry import registry
+
+    registry.get_object_from_string = _not_registered
+
+
+def _not_registered(name: str) -> NoReturn:
+    raise LookupError(name)
+
+
 @lru_cache(maxsize=1)
 def registry():
     """The registry MODELS of mmaction2, filled, with vxbench's own networks in it. Imports mmaction2, for seconds."""
     from mmengine.logging import MMLogger
     from mmengine.registry import init_default_scope
 
+    names_alone()
     init_default_scope("mmaction")
     import mmaction.models  # noqa: F401  (fills the registry)
     from mmaction.registry import MODELS

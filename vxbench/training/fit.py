@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from vxbench.errors import UserError, first_line
+from vxbench.models import mmaction
 from vxbench.models.classifier import Classifier, to_clip
 from vxbench.runner.tracker import NoTracker
 from vxbench.training.clips import SkippedClips, TrainingClips, batches, failing_workers
@@ -210,6 +211,7 @@ class _Runner(Runner):
 
 
 def _runner(trainee: Trainee, training: TrainingClips, how: Fit, hooks: list[Hook]) -> _Runner:
+    mmaction.names_alone()
     device = next(trainee.parameters()).device
     trainee = trainee.to(device)
     with _refused("recipe.optimizer"):
@@ -255,5 +257,5 @@ def _refused(key: str) -> Iterator[None]:
     """What mmengine and torch refuse is the user's setting."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError, RuntimeError) as error:
         raise UserError(f"{key}: {first_line(error)}") from error
