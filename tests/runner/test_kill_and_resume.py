@@ -63,12 +63,6 @@ def test_killed_before_the_first_batch_it_starts_anew(runner, whole):
     pd.testing.assert_frame_equal(runner.rows(), whole[0], check_exact=True)
 
 
-def test_two_processes_on_one_cell_leave_the_rows_of_one(runner, whole):
-    processes = [runner.start(*CELL) for _ in range(2)]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    pd.testing.assert_frame_equal(runner.rows(), whole[0], check_exact=True)
-
-
 def test_shards_make_the_whole(make_runner):
     """Clip for clip, to 1e-3: the batches differ, and with them the last bits of a convolution."""
     cell = ("explainer=gradients", "dataset.per_class=2")

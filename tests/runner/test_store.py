@@ -40,6 +40,43 @@ def test_a_failed_clip_is_not_done_and_a_later_success_replaces_it(tmp_path):
     assert store.rows()["status"].tolist() == ["ok", "ok"]
 
 
+def test_rows_outside_the_draw_count_nowhere(tmp_path):
+    """Clips that were drawn once, of a copy of the data with other gaps, stay in the store."""
+    store = Store(tmp_path)
+    store.commit(frame([ok("a", 1.0), ok("b", 3.0), failure("c", 0, "missing", "no file")]))
+    store.record_draw(["a", "d"])
+    assert store.rows()["clip"].tolist() == ["a"]
+    store.record_draw(["a", "b", "c"])
+    assert store.rows()["clip"].tolist() == ["a", "b", "c"]
+    assert store.draw() == ["a", "b", "c"]
+
+
+def test_a_draw_of_an_earlier_version_has_no_seal(tmp_path):
+    store = Store(tmp_path)
+    store.note("clips.txt", "a\nb c\n")
+    assert store.draw() == ["a", "b c"]
+    store.record_draw(["a", "b c"])
+    assert store.draw() == ["a", "b c"]
+
+
+def test_a_clip_computed_again_takes_the_place_of_its_rows(tmp_path):
+    Store(tmp_path).commit(frame([ok("a", 1.0), ok("b", 1.0)]))
+    store = Store(tmp_path)
+    store.begin()
+    store.commit(frame([ok("a", 0.5)]))
+    store.commit(frame([failure("b", 0, "timeout", "slow disk")]))
+    assert store.rows()["value"].tolist() == [0.5, 1.0]
+    assert store.rows()["status"].tolist() == ["ok", "ok"]
+
+
+def test_the_last_of_several_failures_is_told(tmp_path):
+    for why in ("2: no file", "1: no frame"):
+        store = Store(tmp_path)
+        store.begin()
+        store.commit(frame([failure("a", 0, "missing", why)]))
+    assert store.rows()["reason"].tolist() == ["missing: 1: no frame"]
+
+
 def test_two_processes_that_write_the_same_clips_leave_one_set_of_rows(tmp_path):
     for _ in range(2):
         Store(tmp_path).commit(frame([ok("a", 1.0), ok("b", 2.0)]))

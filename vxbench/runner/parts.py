@@ -15,6 +15,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -224,27 +225,34 @@ class Parts:
         for level in {part.level for part in parts}:
             of_level = [part for part in parts if part.level == level]
             if len(of_level) >= FULL:
-                self._merge(of_level)
+                with suppress(FileNotFoundError):  # another process is merging them
+                    self._merge(of_level)
 
     def merge(self) -> None:
         """Merges all parts into one, or into a few where they are large."""
-        self._merge(self.listed())
+        for seconds in PATIENCE[:3]:
+            time.sleep(seconds)
+            try:
+                self._merge(self.listed())
+                break
+            except FileNotFoundError:  # another process is merging them
+                continue
 
     def _merge(self, parts: Iterable[Part]) -> None:
-        """Merges the smallest parts, as many as may be read at once; damaged ones wait for the next run."""
-        chosen = _within(sorted(parts, key=lambda part: part.size), LARGEST)
-        if len(chosen) < 2:
-            return
+        """Merges the smallest parts, as many as may be read at once; damaged ones wait for the next run.
+
+        Raises:
+            FileNotFoundError: a part is gone.
+        """
         contents = {}
-        for part in chosen:
-            try:
+        for part in _within(sorted(parts, key=lambda part: part.size), LARGEST):
+            with suppress(Damaged):
                 contents[part] = self.read(part)
-            except Damaged:
-                continue
-            except FileNotFoundError:  # another process is merging them
-                return
-        if len(contents) < 2:
-            return
+        if len(contents) > 1:
+            self._replace(contents)
+
+    def _replace(self, contents: dict[Part, Any]) -> None:
+        """Puts one part of a higher level in the place of several."""
         merged = self.encode(list(contents.values()))
         try:
             write_whole(self.folder / self.name(merged, 1 + max(part.level for part in contents)), merged)
