@@ -13,9 +13,8 @@ their final size one by one, so that memory does not grow with their number time
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,8 @@ from vxbench.errors import ClipError, UserError, first_line
 from vxbench.ranges import one_of
 
 DECODER_NAMES = ("auto", "decord", "pyav")
+PREDICTED = (2, 3)  # FFmpeg's numbers of P- and B-frames
+ENTERED = Header(announced=1, packets=1)  # stands for a file that is entered by its index: all frames have their times
 ALIKE = 16  # levels of 255; the FFmpeg inside decord rounds by 2 otherwise, and 10-bit colours by some more
 
 Pick = Callable[[int], np.ndarray]
@@ -121,9 +122,8 @@ def _there(path: Path) -> np.ndarray:
 def _shown(path: Path, state: tuple[int, int]) -> np.ndarray:
     """Indices of the frames, sound or not, from the first keyframe on."""
     with opened(path) as (container, stream):
-        frames = [(index, _is_start(frame)) for index, frame in _numbered(path, container, stream)]
-    shown = frames if _starts_hidden(path) else dropwhile(lambda pair: not pair[1], frames)
-    return np.array([index for index, _ in shown], dtype=np.int64)
+        frames = _begun(_numbered(enumerate(container.demux(stream)), read_header(path)), read_header(path))
+        return np.array([index for index, _ in frames], dtype=np.int64)
 
 
 def _collect(path: Path, indices: np.ndarray, fit: Fit, seek: bool = False) -> dict[int, np.ndarray]:
@@ -156,62 +156,61 @@ def _stacked(found: dict[int, np.ndarray], indices: np.ndarray) -> np.ndarray:
 
 
 def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
-    """Pairs (index, frame) as `_numbered` gives them, of the frames that are sound.
+    """Pairs (index, frame) of the frames that are sound, in the order they are shown.
+
+    near: start at a keyframe some way before this frame, not at the start of the file, which must have an index.
 
     Damage reaches on to the next keyframe, and back as far as a frame may be shown before one it is predicted from. It
     reaches to the end where frames are counted, as it may have cost one, and no header gives their number.
     """
-    held, sound = deque(), near is None and _starts_hidden(path)
-    lasting = near is None and not (read_header(path).timed or read_header(path).counted)
+    header = read_header(path) if near is None else ENTERED
+    held, sound = deque(), True
     with opened(path) as (container, stream):
-        for index, frame in _numbered(path, container, stream, near):
-            sound = not frame.is_corrupt and (sound or _is_start(frame))
+        packets = enumerate(container.demux(stream)) if near is None else _from_keyframe(container, stream, near)
+        for index, frame in _begun(_numbered(packets, header), header):
+            sound = not frame.is_corrupt and (sound or frame.key_frame)
             if sound:
                 held.append((index, frame))
             elif frame.is_corrupt:
                 held.clear()
-                if lasting:
+                if not header.numbered:
                     return
             while len(held) > stream.codec_context.reorder_depth:
                 yield held.popleft()
         yield from held
 
 
-def _starts_hidden(path: Path) -> bool:
-    """Whether an edit list hides frames: the keyframe that the first one shown needs is among them."""
-    return read_header(path).hidden > 0
+def _begun(frames: Iterator[tuple], header: Header) -> Iterator[tuple]:
+    """The pairs (index, frame) from the first keyframe on; what a decoder gives before it is made up.
+
+    Where an edit list hides frames, the keyframe of the first one shown is among them. Some codecs mark none at all, so
+    the first frame is believed to be one if the container says so and the codec does not say that it is predicted.
+    """
+    begun, last = header.hidden > 0, None
+    for place, (index, frame) in enumerate(frames):
+        begun = begun or frame.key_frame or (not place and not header.lead and frame.pict_type not in PREDICTED)
+        if not begun:
+            continue
+        if header.ranked and last is not None and frame.pts <= last:
+            raise ClipError("undecodable", "damaged, its pictures are in another order than their times")
+        last = frame.pts
+        yield index, frame
 
 
-def _is_start(frame) -> bool:
-    """Whether decoding can start at a frame: a keyframe, or one of a codec that does not tell kinds of frames apart."""
-    return frame.key_frame or not frame.pict_type
-
-
-def _numbered(path: Path, container, stream, near: int | None = None) -> Iterator[tuple]:
-    """Pairs (index in the video, frame) in the order they are shown.
-
-    near: start at a keyframe some way before this frame, not at the start of the file, which must have an index.
+def _numbered(packets: Iterable[tuple], header: Header) -> Iterator[tuple]:
+    """Pairs (index in the video, frame) of a stream, from its pairs (place in the file, packet).
 
     A frame's index is the rank of its display time among those of the packets: so it stays right when the decoder
     leaves out a frame. As many frames are shown before a group of pictures as there are packets before it.
     """
-    ranked = near is not None or _is_ranked(read_header(path))
-    packets = enumerate(container.demux(stream)) if near is None else _from_keyframe(container, stream, near)
-    times, start, count, last = [], None, 0, None
+    times, start, count = [], None, 0
     for place, packet in packets:
         start = place if start is None else start
-        if ranked and packet.size:
+        if header.ranked and packet.size:
             insort(times, packet.pts)
         for frame in packet.decode():
-            if ranked and (frame.pts is None or (last is not None and frame.pts <= last)):
-                raise ClipError("undecodable", "damaged, its pictures are in another order than their times")
-            last = frame.pts
-            yield start + (bisect_left(times, frame.pts) if ranked else count), frame
+            yield start + (bisect_left(times, frame.pts) if header.ranked else count), frame
             count += 1
-
-
-def _is_ranked(header: Header) -> bool:
-    return header.ranked and not header.hidden
 
 
 def _from_keyframe(container, stream, first: int) -> Iterator[tuple]:

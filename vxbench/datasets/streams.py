@@ -42,6 +42,11 @@ class Header:
     ranked: bool = True
 
     @property
+    def numbered(self) -> bool:
+        """Whether the frames behind a damaged one keep their numbers, though it may be lost."""
+        return self.timed or self.counted
+
+    @property
     def counted(self) -> bool:
         """Whether the header gives a number of frames, the packets agree with it and a player shows them all."""
         return self.announced > 0 and self.announced == self.packets and not self.hidden and not self.lead
@@ -121,24 +126,25 @@ def _frames_of(container, streams: list) -> dict[int, int]:
 
 @lru_cache(maxsize=64)
 def _header(path: Path, state: tuple[int, int]) -> Header:
-    with _complaints() as complaints, opened(path) as (container, stream):
+    with _listening() as logged, opened(path) as (container, stream):
         packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
         _check_whole(path, container, stream, packets)
         announced, stores_times, heard = stream.frames, is_a(container, TIMED), is_a(container, UNCOUNTED)
-    if heard and complaints:
-        raise ClipError("undecodable", f"{path.name}: damaged, {complaints[0][2].strip()}")
+        complaints = [text.strip() for _, part, text in logged if heard and part == container.format.name]
+    if complaints:
+        raise ClipError("undecodable", f"{path.name}: damaged, {complaints[0]}")
     shown, sent, keys, hidden = map(list, zip(*packets, strict=True))
     complete = None not in shown and len(set(shown)) == len(shown)
     if complete and stores_times:
         _check_times(path, np.array(shown))
     lead = keys.index(True) if any(keys) else 0
-    ranked = complete and (stores_times or shown == sent)
+    ranked = complete and not any(hidden) and (stores_times or shown == sent)
     return Header(announced, len(packets), lead, sum(hidden), complete and stores_times, ranked)
 
 
 @contextmanager
-def _complaints() -> Iterator[list]:
-    """A list of what FFmpeg's own parts say of errors meanwhile: (level, part, text)."""
+def _listening() -> Iterator[list[tuple]]:
+    """What FFmpeg says of errors meanwhile, as (level, part of FFmpeg, text)."""
     import av
 
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
@@ -177,12 +183,12 @@ def _check_times(path: Path, shown: np.ndarray) -> None:
 def _indexed(path: Path, state: tuple[int, int]) -> int:
     with opened(path) as (container, stream):
         entries = stream.index_entries
-        complete = is_a(container, MP4) and len(entries) == stream.frames
+        complete = is_a(container, MP4) and len(entries) == stream.frames > 0 and entries[0].is_keyframe
         return len(entries) if complete and not any(entry.is_discard for entry in entries) else 0
 
 
 def indexed(path: Path) -> int:
-    """Number of frames of a file that has an index of them all, else 0. Nothing but the index is read."""
+    """Number of frames of a file that has an index of them all, from a keyframe on, else 0. Only the index is read."""
     return _indexed(path, state_of(path))
 
 
