@@ -1,7 +1,9 @@
 """Checks hyperparameters. A check returns the value, or raises OutOfRange with the key, the value and the range."""
 
+import re
 from collections.abc import Iterable
 from numbers import Real
+from pathlib import Path
 
 from vxbench.errors import OutOfRange
 
@@ -34,6 +36,13 @@ def one_of(key: str, value, options: Iterable):
     if value not in options:
         raise OutOfRange(f"{key} = {value} is not one of {', '.join(map(str, options))}")
     return value
+
+
+def local(key: str, path: str | Path) -> Path:
+    """The path, if it is no address: nothing but weights is read over the network."""
+    if re.match(r"[a-z][a-z0-9+.-]*://", str(path), re.IGNORECASE):
+        raise OutOfRange(f"{key} = {path} is an address, which is not read; download it, and give the file or folder")
+    return Path(path)
 
 
 def _is_number(value) -> bool:

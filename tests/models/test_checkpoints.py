@@ -100,6 +100,11 @@ def test_a_name_that_no_file_can_have_is_one_line(name):
     assert "\n" not in str(caught.value)
 
 
+def test_an_address_is_told_where_it_may_be_given():
+    with pytest.raises(UserError, match=r"https://a\.b/c\.pth is an address: give .*url: https://a\.b/c\.pth"):
+        locate("https://a.b/c.pth")
+
+
 def test_a_failed_load_changes_nothing(weights, tmp_path):
     model = Small()
     before = {name: value.clone() for name, value in model.state_dict().items()}

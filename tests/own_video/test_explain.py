@@ -153,6 +153,18 @@ def test_methods_that_iterate_tell_where_they_are(world, clip, capsys, monkeypat
     assert [line.split(",")[0] for line in lines] == ["fep: 1/3 iterations", "fep: 2/3 iterations"]
 
 
+@pytest.mark.parametrize("name", ["12:30:05.avi", "-x.avi", "concat:a|b.avi", "http:x.avi"])
+def test_what_ffmpeg_would_take_for_a_protocol_or_an_option_is_a_file(name, world, clip):
+    (world / name).write_bytes(clip.read_bytes())
+    assert main([f"video={name}", "explainer=centre"]) == 0
+    assert len(frames_of(made(world).absolute() / "overlay.mp4")) == len(frames_of(clip))
+
+
+def test_an_address_is_said_not_to_be_read(world, capsys):
+    assert main(["video=https://example.org/a.mp4", "explainer=centre"]) == 1
+    assert capsys.readouterr().err.startswith("error: video = https://example.org/a.mp4 is an address, which is not ")
+
+
 def test_without_the_data_classes_have_numbers(world, clip, capsys, monkeypatch):
     (world / "a.avi").write_bytes(clip.read_bytes())
     monkeypatch.setenv("VXBENCH_MINI_DATA", str(world / "nothing"))

@@ -324,7 +324,7 @@ def test_terminal_shortens_a_long_list_and_says_so(make_cell, paper_profile):
 
 
 def test_of_many_clips_that_failed_the_first_few_of_each_kind_are_named(make_cell, paper_profile):
-    """As under a table of Kinetics, of which YouTube has lost hundreds."""
+    """YouTube has lost hundreds of the clips of Kinetics."""
     failed = {f"clip{i:03d}": "missing: no file" for i in range(904)} | {"clip950": "nan_map: NaN"}
     table = make_table("fep_1", [make_cell("fep", dc=[1.0], failed=failed)], paper_profile)
     for text in (markdown.render(table), terminal(table, 160)):

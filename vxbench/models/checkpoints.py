@@ -109,6 +109,8 @@ def locate(checkpoint: str | Path) -> Path:
     """
     name = str(checkpoint)
     inside = name.removeprefix(PACKAGED)
+    if is_web(name):
+        raise UserError(f"checkpoint {name} is an address: give {{file: <a place for it>, url: {name}}}, download=true")
     if inside != name and inside != Path(inside).name:
         raise UserError(f"checkpoint {name}: {PACKAGED} takes the name of a file that ships with vxbench, no path")
     try:

@@ -16,14 +16,15 @@ from vxbench.device import check_device, full_precision, hardware, own_gpu
 from vxbench.errors import UserError, first_line
 from vxbench.explainers.base import Explainer
 from vxbench.metrics.base import Metric
-from vxbench.ranges import one_of, whole
+from vxbench.ranges import local, one_of, whole
 from vxbench.runner.cell import Cell, cell_of
+from vxbench.runner.code import code_digests
 from vxbench.runner.data import open_dataset
 from vxbench.runner.store import Store
 from vxbench.runner.weights import weights_digest, weights_file
 
 ABSENT = "absent"  # digest of data or weights that are not on this machine
-PARTS = ("settings", "usable_device", "explainer", "metrics", "dataset", "weights", "matching_classes")
+PARTS = ("settings", "usable_device", "explainer", "metrics", "dataset", "weights", "matching_classes", "code")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Settings:
     device: cpu | cuda | cuda:<number>. target: the class explained, label (the data set's) | predicted (the model's).
     batch_size: clips decoded, explained and committed together. chunk: clips in the network at once. workers: decoding
     processes, each given timeout_s seconds a clip. pictures: clips whose maps are kept. shard, shards: this job has
-    every shards-th clip from the shard-th on. results: folder of all results.
+    every shards-th clip from the shard-th on. force: clips that have rows are computed anew. results: folder of all
+    results.
     """
 
     device: str
@@ -46,6 +48,7 @@ class Settings:
     pictures: int
     shard: int
     shards: int
+    force: bool
     results: Path
 
     @classmethod
@@ -67,7 +70,8 @@ class Settings:
             pictures=whole("runner.pictures", runner.pictures, 0),
             shard=whole("shard.index", config.shard.index, 0, shards - 1),
             shards=shards,
-            results=Path(config.paths.results),
+            force=one_of("force", config.force, (False, True)),
+            results=local("paths.results", config.paths.results),
         )
 
 
@@ -224,6 +228,11 @@ class Assembled:
         check_keys(metrics)
         return metrics
 
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """{`_target_`: digest} of code that is not of the released vxbench, see `code_digests`."""
+        return code_digests(self._config)
+
     @property
     def timed(self) -> bool:
         """Whether a metric measures time, so that the cell belongs to this machine."""
@@ -239,7 +248,7 @@ class Assembled:
         if self.timed and self.get("usable_device"):
             own_gpu(self.device)  # the one that will be timed
             machine = hardware(self.device)
-        return cell_of(self._config, self.choices, weights, data, machine)
+        return cell_of(self._config, self.choices, weights, data, machine, self.get("code"))
 
     @cached_property
     def store(self) -> Store:

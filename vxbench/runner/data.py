@@ -1,6 +1,5 @@
 """Opens the data set that a config describes: the generated one at the mini size, a real one at the papers'."""
 
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -9,6 +8,7 @@ from vxbench.config import build
 from vxbench.datasets import mini
 from vxbench.datasets.base import VideoDataset
 from vxbench.errors import Missing, UserError
+from vxbench.ranges import local
 
 
 def open_dataset(config: DictConfig, **changes: Any) -> VideoDataset:
@@ -17,7 +17,7 @@ def open_dataset(config: DictConfig, **changes: Any) -> VideoDataset:
     Raises:
         UserError: it is not there or not sound, or the generated data lie where the papers' size wants the real ones.
     """
-    root, generated = Path(config.dataset.root), config.scale.name == "mini"
+    root, generated = local("dataset.root", config.dataset.root), config.scale.name == "mini"
     if not generated and mini.is_below(root):
         raise UserError(
             f"{root} holds the generated mini data, which profile={config.profile.name} is not for; "

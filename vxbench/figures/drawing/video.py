@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vxbench.datasets.streams import opened
 from vxbench.datasets.view import Window
 from vxbench.errors import UserError
 from vxbench.figures.drawing.maps import COLOURS, OPACITY
@@ -91,10 +92,7 @@ def pixel_aspect(path: Path) -> Fraction:
     """Width of a video's pixels as it is shown, in their heights; 1 for a folder of frames or if the file says none."""
     if path.is_dir():
         return SQUARE
-    import av
-
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with opened(path) as (container, stream):
         turned = next(container.decode(stream)).rotation % 180  # frames are turned upright, and their pixels with them
         aspect = stream.sample_aspect_ratio or SQUARE
     return 1 / aspect if turned else aspect
