@@ -18,6 +18,9 @@ from vxbench.files import take
 
 _lease: tuple[int, int] | None = None  # handle of a lock, which is held until this process ends, however it ends; GPU
 
+NO_MEMORY = ("can't allocate memory", "not enough memory", "error: out of memory", "_STATUS_ALLOC_FAILED")
+LOST = ("CUDA error", "CUDA driver error", "HIP error", "CUDNN_STATUS_EXECUTION_FAILED", "CUDNN_STATUS_INTERNAL_ERROR")
+
 
 def check_device(device: str) -> None:
     """Refuses a device that this machine does not have.
@@ -105,8 +108,17 @@ def full_precision() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory is what lacked. On the CPU torch says so in a plain RuntimeError."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    """Whether memory is what lacked. On the CPU, and in CUDA's libraries, torch says so in a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in NO_MEMORY)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device will answer nothing any more in this process, as a GPU after an error in a kernel.
+
+    Such an error is no matter of the call that raises it: CUDA reports it at the next one.
+    """
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in LOST)
+    return said and not is_out_of_memory(error)
 
 
 # Time

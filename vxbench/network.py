@@ -115,11 +115,16 @@ def input_gradient(classifier: nn.Module, clip: Tensor, target: Tensor, score: s
 def score_and_gradient(
     classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit"
 ) -> tuple[Tensor, Tensor]:
-    """The target's score (B,) and its gradient at the clip (B, 3, T, H, W). Writes no .grad."""
+    """The target's score (B,) and its gradient at the clip (B, 3, T, H, W), see `of_finite`. Writes no .grad."""
     with torch.enable_grad():
         clip = clip.detach().requires_grad_()
         chosen = class_score(classifier, clip, target, score)
-        return chosen.detach(), torch.autograd.grad(chosen.sum(), clip)[0]
+        return chosen.detach(), of_finite(chosen, torch.autograd.grad(chosen.sum(), clip)[0])
+
+
+def of_finite(score: Tensor, values: Tensor) -> Tensor:
+    """The values (B, ...), which become NaN for clips whose score (B,) is not finite: they would tell nothing of it."""
+    return values.masked_fill(~score.detach().isfinite().view(-1, *[1] * (values.ndim - 1)), torch.nan)
 
 
 def in_chunks(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> Tensor:

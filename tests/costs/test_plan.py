@@ -27,6 +27,7 @@ from vxbench.runner.multirun import cells
 pytestmark = pytest.mark.slow
 
 SMALL = ("runner.batch_size=4", "runner.pictures=3")
+LOOK = Passes(forward=4 + 4 + 1)  # at a new cell's network: a batch twice, and a clip alone
 
 
 @pytest.fixture
@@ -91,11 +92,12 @@ def test_what_a_metric_costs_once_a_run_and_a_run_that_is_half_done(at, monkeypa
     sanity = ["metric=sanity", "metric.sanity.calibration=4", "metric.sanity.stages=[{layer4:[recognizer.backbone]}]"]
     asked = [*at, *sanity, "model=r2plus1d", "explainer=gradients"]
     [half] = planned(*asked, "shard.count=2")
-    assert half.passes == Passes(4 + 4 * (1 + 1 + 2), 4 * (1 + 2))  # calibration; class, map, map of two stages
+    # look at the calibration's clips, calibration; class, map, map of two stages
+    assert half.passes == LOOK + Passes(4 + 4 * (1 + 1 + 2), 4 * (1 + 2))
     assert computed(monkeypatch, *asked, "shard.count=2") == [half.passes]
     [rest] = planned(*asked)
     assert (rest.clips, rest.done) == (8, 4)
-    assert rest.passes == half.passes
+    assert half.passes == LOOK + rest.passes
 
 
 def test_the_label_s_class_need_not_be_asked_for(at):
@@ -165,7 +167,8 @@ def test_without_data_the_profile_says_how_many_clips(empty, capsys):
     assert "~120" in out
     assert "~100" in out
     assert "clips    ~640, of which 0 are done" in out
-    assert "calls    ~640 forward and 0 backward are left" in out
+    looks = 6 * (8 + 8 + 1)  # at the network of each cell
+    assert f"calls    ~{640 + looks} forward and 0 backward are left" in out
 
 
 def test_nothing_is_written(empty, tmp_path, capsys):
@@ -317,8 +320,8 @@ def test_parts_are_the_methods_that_iterate_and_the_metrics_that_run_none(at):
     [fep] = planned(*asked, "explainer=fep")
     assert {type(thing).__name__ for thing in fep.things.values()} >= {"FEP", "Faithfulness", "DeletionCurve"}
     assert [part.clips for part in fep.parts] == [8] * len(fep.parts)
-    asked_for_class = Passes(forward=8)  # F-EP explains the predicted class
-    assert sum((part.passes for part in fep.parts), asked_for_class) == fep.passes
+    besides = Passes(forward=8) + LOOK  # F-EP explains the predicted class
+    assert sum((part.passes for part in fep.parts), besides) == fep.passes
     [gradients] = planned(*asked, "explainer=gradients")
     assert set(gradients.things) == set(fep.things) - {fep.parts[0].key}
     [timed] = planned(*asked, "explainer=fep", "metric=seconds", "metric.time.warmup=2")
@@ -342,7 +345,8 @@ def test_every_network_is_timed_once(at, capsys, monkeypatch):
     asked = ["model=r2plus1d,tsm", "explainer=random,centre", "metric=topk"]
     assert main(["--paper=fep", "--table=1", *at, *asked]) == 0
     assert sorted(timed) == ["r2plus1d", "tsm"]
-    assert "time     128.0 h on " in capsys.readouterr().out  # 4 cells x 16 clips x (class + accuracy)
+    # 4 cells x (16 clips x (class + accuracy) + the look at their networks)
+    assert "time     164.0 h on " in capsys.readouterr().out
 
 
 class Toy(nn.Module):

@@ -3,51 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from helpers.toys import GapFC, seeded
+from helpers.faulty_explainers import Failing
+from helpers.scoring import REFS, Recorder, computer, decoded, draws
 
-from vxbench.datasets.base import Clip, ClipRef
-from vxbench.errors import UserError
-from vxbench.explainers import Gradients, SmoothGrad
+from vxbench.errors import ClipError, NotApplicable, OutOfRange, UserError
+from vxbench.explainers import SmoothGrad
 from vxbench.metrics import SanityCheck
-from vxbench.metrics.base import Metric, Scores
-from vxbench.models.classifier import InputSpec
-from vxbench.runner.batch import BatchScorer, present
-
-REFS = [ClipRef(f"Class/{i}", None, i % 2) for i in range(4)]
-
-
-class Recorder(Metric):
-    """A random number a clip, from its generator; remembers what it was given."""
-
-    keys = ("draw",)
-
-    def __init__(self):
-        self.prepared, self.batches = [], []
-
-    def prepare(self, classifier, clips):
-        self.prepared.append(clips)
-
-    def __call__(self, classifier, batch, saliency):
-        self.batches.append(batch)
-        draw = torch.stack([torch.rand((), generator=generator) for generator in batch.generators])
-        hot = batch.action.sum(dim=1) if batch.action is not None else torch.ones(len(draw))
-        curve = draw[:, None].expand(-1, 3)
-        return Scores({"draw": draw}, weights={"draw": hot}, groups={"draw": batch.label}, curves={"draw": curve})
-
-
-def decoded(seed, action=None):
-    frames = np.random.default_rng(seed).integers(0, 256, (4, 12, 10, 3), dtype=np.uint8)
-    return Clip(frames, action=action)
-
-
-def computer(**metrics):
-    classifier = seeded(GapFC())
-    classifier.input = InputSpec(4, 12, 10, mean=(114, 115, 116), std=(57, 58, 59))
-    return BatchScorer(classifier, Gradients(), metrics, "cpu", seed=3, target="label", chunk=8)
-
-
-def draws(rows):
-    return dict(zip(rows["clip"], rows.value, strict=True))
+from vxbench.metrics.base import Scores
+from vxbench.runner.batch import present
 
 
 def test_a_metric_draws_the_same_whatever_else_runs_and_however_clips_are_batched():
@@ -119,42 +82,62 @@ def test_the_class_explained_is_the_label_or_what_the_model_predicts():
     assert rows.target.tolist() != rows.label.tolist()
 
 
-class Hungry(Gradients):
-    """Fails as torch does on the CPU, for more clips than fit."""
-
-    def __init__(self, room, what=RuntimeError):
-        super().__init__()
-        self.room, self.what = room, what
-
-    def explain(self, classifier, clip, target, context):
-        if len(clip) > self.room:
-            if self.what is RuntimeError:
-                torch.empty(10**15)
-            raise self.what("no room")
-        return super().explain(classifier, clip, target, context)
+def failing(clips, **settings):
+    """A scorer of seed 0, and the four clips, some of which make its explainer fail."""
+    machine = computer(m=Recorder())
+    machine.seed, machine.explainer = 0, Failing([REFS[i].id for i in clips], **settings)
+    return machine, [decoded(i) for i in range(4)]
 
 
-@pytest.mark.parametrize("what", [RuntimeError, MemoryError, torch.OutOfMemoryError])
-def test_a_batch_that_does_not_fit_is_halved(what):
-    machine, loaded = computer(m=Recorder()), [decoded(i) for i in range(4)]
+ERRORS = [
+    (RuntimeError("no luck"), "error: RuntimeError: no luck"),
+    (ZeroDivisionError(), "error: ZeroDivisionError"),
+    (IndexError("first\nsecond"), "error: IndexError: first"),
+    (torch.linalg.LinAlgError("singular"), "error: _LinAlgError: singular"),
+    (ClipError("nan_map", "NaN"), "nan_map: NaN"),
+]
+
+
+@pytest.mark.parametrize(("error", "reason"), ERRORS)
+def test_a_clip_that_fails_is_a_row_and_the_others_of_its_batch_are_explained(error, reason):
+    machine, loaded = failing([])
     expected = draws(machine(REFS, loaded).rows)
-    machine.explainer = Hungry(1, what)
-    assert draws(machine(REFS, loaded).rows) == expected
+    machine, _ = failing([2], error=lambda words: error)
+    rows = machine(REFS, loaded).rows
+    failed = rows[rows.status == "failed"]
+    assert failed["clip"].tolist() == [REFS[2].id]
+    assert failed.reason.tolist() == [reason]
+    assert draws(rows[rows.status == "ok"]) == {clip: value for clip, value in expected.items() if clip != REFS[2].id}
 
 
-def test_a_clip_that_does_not_fit_is_a_failure_row():
-    machine = computer(m=Recorder())
-    machine.explainer = Hungry(0)
-    rows = machine(REFS[:2], [decoded(0), decoded(1)]).rows
-    assert rows.status.tolist() == ["failed", "failed"]
-    assert rows.reason.str.startswith("out_of_memory: ").all()
+def test_a_batch_that_fails_once_is_computed(tmp_path):
+    machine, loaded = failing([2], unless=tmp_path / "failed", once=True)
+    assert set(machine(REFS, loaded).rows.status) == {"ok"}
+    assert (tmp_path / "failed").exists()
 
 
-def test_another_error_is_not_taken_for_a_lack_of_memory():
-    machine = computer(m=Recorder())
-    machine.explainer = Hungry(0, ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        machine(REFS[:2], [decoded(0), decoded(1)])
+def test_a_batch_of_which_every_clip_fails_is_rows_where_others_have_been_scored():
+    machine, loaded = failing([2, 3])
+    assert set(machine(REFS[:2], loaded[:2]).rows.status) == {"ok"}
+    assert machine(REFS[2:], loaded[2:]).rows.reason.tolist() == 2 * ["error: RuntimeError: no luck"]
+    resumed = failing([2, 3])[0]
+    resumed.trusted = True
+    assert set(resumed(REFS[2:], loaded[2:]).rows.status) == {"failed"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ZeroDivisionError, TypeError])
+def test_what_every_clip_of_the_first_batch_raises_is_no_matter_of_the_clips(error):
+    machine, loaded = failing(range(4), error=error)
+    with pytest.raises(error, match="no luck"):
+        machine(REFS, loaded)
+
+
+@pytest.mark.parametrize("error", [UserError, OutOfRange, NotApplicable, KeyboardInterrupt])
+def test_what_no_other_batch_would_mend_is_not_tried_again(error):
+    machine, loaded = failing([3], error=error)
+    machine.trusted = True
+    with pytest.raises(error):
+        machine(REFS, loaded)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from vxbench.errors import UserError
 from vxbench.explainers.base import Explainer, Passes
 from vxbench.explainers.perturbation.loop import PerturbationExplainer
 from vxbench.metrics.base import Metric
+from vxbench.runner import first_batch
 from vxbench.runner.assemble import ABSENT, Assembled
 from vxbench.runner.job import pictured, shard
 from vxbench.runner.store import NOT_APPLICABLE, Store, frame
@@ -26,7 +27,8 @@ POINTS = 32  # of the curve that a metric may keep beside a value; 29 by default
 class CellPlan:
     """A cell of a table, as it stands on this machine.
 
-    key: what tells cells apart; tables that share a cell have the same. clips: None where their number is not known;
+    key: what tells cells apart; tables that share a cell have the same. begun: whether clips are done, in any shard,
+    so that its network is not looked at any more. clips: None where their number is not known;
     about: it is what the profile asks for, as the data set is not there. pictures: clips whose maps are left to be
     kept. passes: those left, None if they are not known. network: what decides how long they take, "" if there are
     none. parts: what is done that can be timed by itself, things: by their keys what does it. bytes: of rows and
@@ -38,6 +40,7 @@ class CellPlan:
     clips: int | None = None
     about: bool = False
     done: int = 0
+    begun: bool = False
     not_applicable: bool = False
     pictures: int = 0
     passes: Passes | None = None
@@ -128,7 +131,7 @@ def _count(plan: CellPlan) -> None:
     if plan.key:
         store = Store(settings.results / "cells" / plan.key[0])
         done, plan.not_applicable = store.done(), bool(store.read_note(NOT_APPLICABLE))
-    plan.clips, plan.done = len(refs), sum(ref.id in done for ref in refs)
+    plan.clips, plan.done, plan.begun = len(refs), sum(ref.id in done for ref in refs), bool(done)
     plan.pictures = len(pictured(refs, settings.pictures) - done)
 
 
@@ -151,8 +154,16 @@ def _passes_left(plan: CellPlan, explainer: Explainer, metrics: dict[str, Metric
     shape, left = plan.assembled.shape, plan.left
     predicted = Passes(forward=1) if plan.assembled.settings.target == "predicted" else Passes()
     each = [predicted, explainer.passes(shape), *(metric.passes(shape) for metric in metrics.values())]
-    before = [metric.passes_before(shape) for metric in metrics.values()] if left else []
+    before = [_look(plan, metrics), *(metric.passes_before(shape) for metric in metrics.values())] if left else []
     return None if None in (*each, *before) else sum(each, Passes()) * left + sum(before, Passes())
+
+
+def _look(plan: CellPlan, metrics: dict[str, Metric]) -> Passes:
+    """Passes of the look at what the network is given first: the clips of a calibration, or a batch."""
+    settings = plan.assembled.settings
+    first = next((metric.calibration for metric in metrics.values() if metric.calibration), 0)
+    clips = min(first, len(plan.videos.clips) if plan.videos else first) or min(settings.batch_size, plan.left)
+    return Passes() if plan.begun else first_batch.passes(clips, settings.chunk)
 
 
 def _divide(plan: CellPlan, explainer: Explainer, metrics: dict[str, Metric]) -> None:

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.datasets.base import Clip, ClipRef
-from vxbench.device import is_out_of_memory
-from vxbench.errors import ClipError, UserError
+from vxbench.device import is_device_lost, is_out_of_memory
+from vxbench.errors import ClipError, NotApplicable, UserError, first_line
 from vxbench.explainers.base import Explainer
 from vxbench.explainers.normalise import normalise
 from vxbench.metrics.base import Batch, Metric, Scores
 from vxbench.models.classifier import to_clip
 from vxbench.network import in_chunks
+from vxbench.runner.first_batch import look_at
 from vxbench.runner.store import Picture, failure, frame
+from vxbench.stop import check_stopped
 
 NAN_MAP = "the map holds NaN or infinity"
 
@@ -30,11 +32,23 @@ class Computed:
     pictures: list[Picture] = field(default_factory=list)
 
 
+class DeviceLost(Exception):
+    """The device answers no more, to nothing that this process asks.
+
+    clips: ids of those that were in work. message: what was said of it, one line.
+    """
+
+    def __init__(self, clips: list[str], message: str):
+        super().__init__(clips, message)
+        self.clips, self.message = clips, message
+
+
 @dataclass
 class BatchScorer:
     """All that is needed to turn decoded clips into rows.
 
-    target: label | predicted. chunk: clips in the network at once when their class is predicted.
+    target: label | predicted. chunk: clips in the network at once when their class is predicted. trusted: whether the
+    cell has rows, so that its network was looked at and its explainer works on some clip.
     """
 
     classifier: nn.Module
@@ -44,8 +58,20 @@ class BatchScorer:
     seed: int
     target: str
     chunk: int
+    trusted: bool = False
+
+    def __post_init__(self):
+        self._looked = self.trusted
+        self._error: Exception | None = None  # the last that a single clip raised, as long as none could be scored
 
     def __call__(self, refs: list[ClipRef], loaded: list[Clip | ClipError]) -> Computed:
+        """The clips' rows and pictures; a clip that fails is a row that says why.
+
+        Raises:
+            UserError: something to be mended before any clip can be scored. NotApplicable: the method has no meaning
+                for this network. DeviceLost: the device answers no more. Whatever every clip of the first batch of a
+                cell raises, each alone, as it is then no matter of the clips.
+        """
         rows, refs_ok, clips = [], [], []
         for ref, clip in zip(refs, loaded, strict=True):
             if isinstance(clip, ClipError):
@@ -55,29 +81,45 @@ class BatchScorer:
                 clips.append(clip)
         maps = {}
         if clips:
-            scored, maps = self._within_memory(refs_ok, clips)
+            scored, maps = self._tried(refs_ok, clips)
+            if self._error and len(clips) > 1:
+                raise self._error
             rows += scored
         by_id = {ref.id: clip for ref, clip in zip(refs_ok, clips, strict=True)}
         return Computed(frame(rows), [Picture(i, m, by_id[i].frames, by_id[i].boxes) for i, m in maps.items()])
 
-    def _within_memory(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
-        """Out of memory means half the batch at a time; a single clip that does not fit is a failure row."""
+    def _tried(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
+        """Rows and maps of the clips. A batch that fails is tried again in parts, and a clip that fails is its row.
+
+        Out of memory means half the batch at a time, any other error clip by clip.
+
+        Raises:
+            UserError, NotApplicable: what no other batch would mend. DeviceLost: what this process cannot mend.
+        """
         try:
-            return self._score(refs, clips)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(refs) == 1:
-                return [failure(refs[0].id, refs[0].label, "out_of_memory", told_of(error))], {}
-        if self.device.startswith("cuda"):
+            done = self._score(refs, clips)
+            self.trusted, self._error = True, None
+            return done
+        except (UserError, NotApplicable):
+            raise
+        except Exception as error:
+            check_stopped()
+            if is_device_lost(error):
+                raise DeviceLost([ref.id for ref in refs], first_line(error)) from error
+            kind, told = kind_of(error), told_of(error)
+            if len(refs) == 1 and kind == "error" and not self.trusted:
+                self._error = error  # later ones are let go, with the memory that they hold
+        if len(refs) == 1:
+            return [failure(refs[0].id, refs[0].label, kind, told)], {}
+        if kind == "out_of_memory" and self.device.startswith("cuda"):
             torch.cuda.empty_cache()
-        half = len(refs) // 2
-        first, maps = self._within_memory(refs[:half], clips[:half])
-        second, more = self._within_memory(refs[half:], clips[half:])
-        return first + second, maps | more
+        size = -(-len(refs) // 2) if kind == "out_of_memory" else 1
+        parts = [self._tried(refs[i : i + size], clips[i : i + size]) for i in range(0, len(refs), size)]
+        return [row for rows, _ in parts for row in rows], {i: m for _, maps in parts for i, m in maps.items()}
 
     def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
         batch, draws = self.batch(refs, clips), self._generators(refs)
+        self._look(batch.clip)
         maps = explain_batch(self.classifier, self.explainer, batch.clip, batch.target, draws, batch.boxes)
         rows = [
             failure(ref.id, ref.label, "nan_map", NAN_MAP)
@@ -91,9 +133,14 @@ class BatchScorer:
         rows += self._rows(refs, batch, maps.saliency, maps.degenerate.tolist())
         return rows, {ref.id: one for ref, one in zip(refs, maps.saliency.cpu().numpy(), strict=True)}
 
+    def _look(self, clip: Tensor) -> None:
+        self._looked = self._looked or look_at(self.classifier, clip, self.chunk)
+
     def prepare(self, metric: Metric, clips: list[Clip]) -> None:
         """Gives a metric the clips it calibrates on."""
-        metric.prepare(self.classifier, present(self.classifier, clips, self.device))
+        clip = present(self.classifier, clips, self.device)
+        self._look(clip)
+        metric.prepare(self.classifier, clip)
 
     @torch.no_grad()
     def batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
@@ -180,9 +227,18 @@ def generator_of(seed: int, clip_id: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-def told_of(error: BaseException) -> str:
-    """The first line of what is said of a clip that does not fit into memory."""
-    return str(error).splitlines()[0] if str(error) else "one clip does not fit; lower runner.chunk"
+def kind_of(error: Exception) -> str:
+    """The word for a clip that failed with this error, one of ClipError.KINDS."""
+    return error.kind if isinstance(error, ClipError) else "out_of_memory" if is_out_of_memory(error) else "error"
+
+
+def told_of(error: Exception) -> str:
+    """What is said of a clip that failed with this error, one line."""
+    if is_out_of_memory(error):
+        return first_line(error) if str(error) else "one clip does not fit; lower runner.chunk"
+    if isinstance(error, ClipError):
+        return error.message
+    return ": ".join([type(error).__name__, *([first_line(error)] if str(error) else [])])
 
 
 def check_scores(scores: Scores, metric: Metric, clips: int) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from omegaconf import OmegaConf
 
 from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
-from vxbench.device import own_gpu
-from vxbench.errors import ClipError, NotApplicable, UserError
+from vxbench.device import is_device_lost, own_gpu
+from vxbench.errors import ClipError, NotApplicable, UserError, first_line
+from vxbench.runner.afresh import check_device_kept, go_on
 from vxbench.runner.assemble import Assembled
-from vxbench.runner.batch import BatchScorer, Computed
+from vxbench.runner.batch import BatchScorer, Computed, DeviceLost
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, provenance
@@ -29,25 +31,54 @@ def run_cell(parts: Assembled, live: bool = False) -> Outcome:
     Raises:
         UserError: a setting or a file the user has to mend.
     """
-    own_gpu(parts.usable_device)  # before anything can be put on another
+    with suppress(DeviceLost):
+        check_device_kept()
+        own_gpu(parts.usable_device)  # before anything can be put on another
     job = Job(parts.check())
     job.begin()
     outcome = job.outcome()
     if not parts.store.read_note(NOT_APPLICABLE):
         started = time.monotonic()
-        outcome.computed = job.compute_missing(live)
+        outcome.computed = _compute(job, live)
         outcome.seconds = time.monotonic() - started
     parts.store.finish()
     return job.concluded(outcome)
 
 
-class Job:
-    """The clips of a cell, or of one shard of it, and what is done with them."""
+def _compute(job: "Job", live: bool) -> int:
+    """Number of clips computed, or tried, in new processes where the device is lost to this one."""
+    missing = sum(map(len, job.missing_batches()))
+    try:
+        check_device_kept()
+        job.compute_missing(live)
+    except DeviceLost as lost:
+        go_on(partial(compute_here, job.parts), job.store, job.refs, lost)
+    return missing
 
-    def __init__(self, parts: Assembled):
+
+def compute_here(parts: Assembled, apart: frozenset[str], without: frozenset[str]) -> DeviceLost | None:
+    """Computes what a cell lacks in this process, which is new; what ended it early. See `go_on`."""
+    own_gpu(parts.usable_device)
+    job = Job(parts.check(), apart, without)
+    job.begin()
+    try:
+        job.compute_missing(live=False)
+    except DeviceLost as lost:
+        return lost
+    return None
+
+
+class Job:
+    """The clips of a cell, or of one shard of it, and what is done with them.
+
+    apart: ids of clips that are computed one by one. without: ids of clips that are left out.
+    """
+
+    def __init__(self, parts: Assembled, apart: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()):
         self.parts, self.settings = parts, parts.settings
         self.store = parts.store
         self.refs = shard(parts.dataset.clips, self.settings.shard, self.settings.shards)
+        self.apart, self.without = apart, without
 
     def outcome(self) -> Outcome:
         """The outcome of a cell of which nothing is computed yet."""
@@ -71,8 +102,10 @@ class Job:
         return outcome
 
     def missing_batches(self) -> list[list[ClipRef]]:
-        """The fixed batches of the cell, less what is done."""
-        return list(missing_batches(self.refs, self.store.done(), self.settings.batch_size))
+        """The fixed batches of the cell, less what is done; then those of one clip."""
+        settled = self.store.done() | self.without
+        rest = missing_batches(self.refs, settled | self.apart, self.settings.batch_size)
+        return [*rest, *([ref] for ref in self.refs if ref.id in self.apart - settled)]
 
     def compute_missing(self, live: bool) -> int:
         """Number of clips computed. A finished cell does not even build its model."""
@@ -85,6 +118,10 @@ class Job:
         try:
             with Progress(f"{cell.model} x {cell.dataset} x {cell.explainer}", total, live) as progress:
                 self._compute(batches, tracker, progress)
+        except RuntimeError as error:
+            if not is_device_lost(error):
+                raise
+            raise DeviceLost([], first_line(error)) from error
         except NotApplicable as error:
             if self.store.done():
                 raise UserError(f"{error}; earlier clips of this cell could be explained") from error
@@ -100,6 +137,7 @@ class Job:
         scorer = BatchScorer(
             parts.classifier(), parts.explainer, parts.metrics,
             device=settings.device, seed=settings.seed, target=settings.target, chunk=settings.chunk,
+            trusted=bool(self.store.done()),
         )  # fmt: skip
         self._calibrate(scorer)
         keep = pictured(parts.dataset.clips, settings.pictures)

@@ -15,6 +15,7 @@ from vxbench.metrics.faithfulness import Faithfulness
 from vxbench.network import probabilities, untouched
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.batch import NAN_MAP, explain_batch, generator_of, present, told_of
+from vxbench.runner.first_batch import look_at
 
 
 @dataclass
@@ -88,15 +89,16 @@ def decode(dataset: VideoDataset, ref: ClipRef, timeout_s: float) -> Clip:
 def present_to_model(
     parts: Assembled, clip_id: str, clip: Clip, classes: list[str], label: int | None = None
 ) -> OneClip:
-    """A decoded clip before the cell's model.
+    """A decoded clip before the cell's model, which is looked at first, as a cell's is.
 
     label: index into `classes`, None where nobody knows; the class explained is then the predicted one.
 
     Raises:
-        UserError: the model's weights cannot be had.
+        UserError: the model's weights cannot be had, or it is refused by `look_at`.
     """
     settings, classifier = parts.settings, parts.classifier()
     tensor = present(classifier, [clip], settings.device)
+    look_at(classifier, tensor, settings.chunk)
     whole = _probabilities(classifier, tensor)
     if label is None or settings.target == "predicted":
         with torch.no_grad():

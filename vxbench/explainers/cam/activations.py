@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate
 
 from vxbench.errors import NotApplicable, UserError, did_you_mean
 from vxbench.explainers.normalise import normalise
-from vxbench.network import at_least_float32, class_score
+from vxbench.network import at_least_float32, class_score, of_finite
 from vxbench.ranges import one_of, whole
 
 TOKEN_ORDERS = ("patch_major", "frame_major")
@@ -34,7 +34,10 @@ UNLED = ", or model.cam_layout=patch_tokens if no class token leads them"
 def activation_and_gradient(
     classifier: nn.Module, layer: str, clip: Tensor, target: Tensor, score: str = "logit"
 ) -> tuple[Tensor, Tensor]:
-    """The layer's output and the gradient of the target's score there, both as the layer shapes them."""
+    """The layer's output and the gradient of the target's score there, both as the layer shapes them.
+
+    The gradient is NaN where the layer has a row or several a clip, and the clip's score is not finite.
+    """
     with torch.enable_grad(), captured(classifier, layer) as outputs:
         chosen = class_score(classifier, clip, target, score)
         output = ran_once(f"layer {layer!r}", outputs)
@@ -42,7 +45,8 @@ def activation_and_gradient(
         gradient = torch.autograd.grad(chosen.sum(), output, allow_unused=True)[0] if reached else None
     if gradient is None:
         raise NotApplicable(f"the class score does not depend on layer {layer!r}")
-    return output.detach(), gradient
+    rows, left = divmod(len(gradient), len(clip))
+    return output.detach(), gradient if left else of_finite(chosen.repeat_interleave(rows), gradient)
 
 
 @contextmanager

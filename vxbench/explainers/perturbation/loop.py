@@ -12,7 +12,7 @@ from vxbench.explainers.base import Context, Explainer, Passes, spawn
 from vxbench.explainers.perturbation.mask import MaskGenerator
 from vxbench.explainers.perturbation.pyramid import KINDS, Pyramid, blur
 from vxbench.explainers.perturbation.regularisers import AreaTerm
-from vxbench.network import class_score, in_chunks, whole_scores
+from vxbench.network import class_score, in_chunks, of_finite, whole_scores
 from vxbench.ranges import above, one_of, whole, within
 
 COMBINE = ("sum_gauss10", "sum_tr", "extremal", "single")
@@ -162,7 +162,10 @@ class PerturbationExplainer(Explainer):
         area: Tensor,
         generators: list[torch.Generator],
     ) -> tuple[Tensor, Tensor]:
-        """Finds one mask for each clip (N, 3, T, H, W) and area (N,): (N, T, H, W), and p_y of the kept clips (N,)."""
+        """Finds one mask for each clip (N, 3, T, H, W) and area (N,): (N, T, H, W), and p_y of the kept clips (N,).
+
+        The mask of a clip whose score is not finite in some iteration is NaN.
+        """
         frames, height, width = clip.shape[2:]
         pyramid = Pyramid(clip, self.perturbation, self.levels, self.max_sigma)
         generator = self.mask_generator(height, width)
@@ -176,13 +179,13 @@ class PerturbationExplainer(Explainer):
                 mask = generator.crop(for_reward)
                 score, reward = self._reward(classifier, pyramid, mask, target)
                 penalty = self._penalty(for_penalty, generator, area, generators, iteration)
-                gradient = self.gradient(seed, reward, penalty)
+                gradient = of_finite(score, self.gradient(seed, reward, penalty))
             seed = seed.detach()
             if self.observer:
                 self.observer(Iteration(iteration, seed, gradient, reward.detach(), penalty.detach()))
             velocity = gradient if velocity is None else self._accelerate(velocity, gradient)
             seed = seed.add(velocity, alpha=-self.lr).clamp(0, 1)
-        return mask.detach(), score.detach()
+        return of_finite(score, mask.detach()), score.detach()
 
     # The parts a method may replace.
 

@@ -1,4 +1,4 @@
-"""Four times the masks need no more memory: none is ever held dense with all others."""
+"""Masks are built a few at a time: four times as many need no more memory, as none is held dense with all others."""
 
 import json
 import subprocess
