@@ -99,9 +99,6 @@ class Assembled:
     def __reduce__(self):
         return type(self), (self._config, self.choices, self.fetch)  # another process builds its own parts
 
-    def __reduce__(self):
-        return type(self), (self._config, self.choices, self.fetch)  # another process builds its own parts
-
     def check(self) -> "Assembled":
         """Builds every part; itself.
 

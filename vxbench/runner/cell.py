@@ -50,12 +50,20 @@ class Cell:
         return fitted(f"{self.model}-{self.dataset}-{self.explainer}", f"-{digest}")
 
 
-def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str, machine: dict | None = None) -> Cell:
+def cell_of(
+    config: DictConfig,
+    choices: dict[str, str],
+    weights: str,
+    data: str,
+    machine: dict | None = None,
+    code: dict[str, str] | None = None,
+) -> Cell:
     """The cell a composed config describes.
 
     choices: the group options chosen, for the names; a model is named by its key, so that variants of one model take
     its place in a table. weights, data: digests of the checkpoint and of the annotation,
-    so that retrained weights or other data make another cell. machine: the hardware, where time is measured.
+    so that retrained weights or other data make another cell. machine: the hardware, where time is measured. code:
+    digests of classes that are not of the released vxbench.
     """
     parts = {name: _resolved(config[name], name) for name in ("model", "dataset", "explainer", "metric")}
     identity = {
@@ -67,6 +75,7 @@ def cell_of(config: DictConfig, choices: dict[str, str], weights: str, data: str
         "seed": config.seed,
         "maths": MATHS_VERSION,
         **({"machine": machine} if machine else {}),
+        **({"code": code} if code else {}),
     }
     return Cell(config.model.key, choices["dataset"], choices["explainer"], identity)
 

@@ -22,7 +22,7 @@ OTHERS = ("key", "settings", "only", "rows", "selected", "alone", "sum_at_most_o
 SELECTED = ("r_l", "r_h")  # of the table's settings; `table.selected` says where they are from
 # Overrides that need no line: the title or another line says them, or they change no number, with all keys below.
 SAID = ("table", "profile", "table.selected")
-NOT_WORTH_A_LINE = ("paths", "device", "download", "runner", "shard", "tracker")
+NOT_WORTH_A_LINE = ("paths", "device", "download", "force", "runner", "shard", "tracker")
 
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
 
