@@ -33,14 +33,20 @@ def noise(count, size=(80, 80), seed=0):
     return blocks.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
 
 
-def encode(path, frames, codec, pixels, container=None, rotation=0, times=None, **options):
-    """Write frames (n, h, w, 3) to a video; times: (n,) display times in ticks of 1/25 s; options are the codec's."""
+def encode(path, frames, codec, pixels, container=None, rotation=0, matrix=None, times=None, **options):
+    """Write frames (n, h, w, 3) to a video; times: (n,) display times in ticks of 1/25 s; options are the codec's.
+
+    rotation: degrees, or matrix: (a, b, c, d), which shows the pixel at (x, y) at (a x + c y, b x + d y).
+    """
     with av.open(str(path), "w", format=container) as file:
         stream = file.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
         stream.codec_context.options = options
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix:
+            a, b, c, d = (int(value * (1 << 16)) for value in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         for index, pixels_of in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels_of, format="rgb24").reformat(format=pixels)
             frame.pts, frame.time_base = int(index if times is None else times[index]), Fraction(1, 25)
@@ -53,3 +59,25 @@ def nearest(frames, source):
     """The index of the frame of `source` that each frame resembles most."""
     near = source[:, 2::4, 2::4].astype(int)
     return [int(np.abs(near - frame[2::4, 2::4]).mean(axis=(1, 2, 3)).argmin()) for frame in frames]
+
+
+TURNS = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [(0, b, c, 0) for b in (1, -1) for c in (1, -1)]
+
+
+def as_shown(frame, matrix):
+    """A frame (h, w, 3) through one of TURNS, pixel by pixel: what is at (x, y) goes to (a x + c y, b x + d y)."""
+    a, b, c, d = matrix
+    places = {(a * x + c * y, b * x + d * y): (x, y) for y in range(frame.shape[0]) for x in range(frame.shape[1])}
+    columns, rows = (sorted({place[axis] for place in places}) for axis in (0, 1))
+    return np.array([[frame[places[x, y][::-1]] for x in columns] for y in rows])
+
+
+def without_first(path, to, count, container=None):
+    """A copy of a video's stream without its first `count` packets."""
+    with av.open(str(path)) as file, av.open(str(to), "w", format=container) as copy:
+        stream = copy.add_stream_from_template(file.streams.video[0])
+        for number, packet in enumerate(file.demux(video=0)):
+            if packet.size and number >= count:
+                packet.stream = stream
+                copy.mux(packet)
+    return Path(to)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vxbench.datasets.orientation import ORIENTATIONS, of_frame, oriented
+from vxbench.datasets.orientation import AS_STORED, ORIENTATIONS, of_frame, oriented
 from vxbench.datasets.streams import REORDER, SLACK, Header, indexed, opened, read_header, state_of, truncated
 from vxbench.errors import ClipError, UserError, first_line
 from vxbench.ranges import one_of
@@ -71,11 +71,11 @@ def frames_in_order(path: Path, first: int, stop: int) -> Iterator[tuple[int, np
     Raises:
         ClipError: `missing` or `undecodable`, see `read_frames`; or what PyAV raises on a damaged file.
     """
-    for index, frame in _sound(path, first if indexed(path) else None):
+    for index, frame, orientation in _sound(path, first if indexed(path) else None):
         if index >= stop:
             return
         if index >= first:
-            yield index, _pixels(frame)
+            yield index, oriented(frame.to_ndarray(format="rgb24"), orientation)
 
 
 def _named(path: Path, message: str) -> str:
@@ -123,15 +123,15 @@ def _shown(path: Path, state: tuple[int, int]) -> np.ndarray:
     """Indices of the frames, sound or not, from the first keyframe on."""
     with opened(path) as (container, stream):
         frames = _begun(_numbered(enumerate(container.demux(stream)), read_header(path)), read_header(path))
-        return np.array([index for index, _ in frames], dtype=np.int64)
+        return np.array([index for index, *_ in frames], dtype=np.int64)
 
 
 def _collect(path: Path, indices: np.ndarray, fit: Fit, seek: bool = False) -> dict[int, np.ndarray]:
     """The frames of these indices, as far as they are sound. seek: start near the first, by the file's index."""
     needed, found, sizes = set(indices.tolist()), {}, set()
-    for index, frame in _sound(path, min(needed) if seek else None):
+    for index, frame, orientation in _sound(path, min(needed) if seek else None):
         if index in needed:
-            pixels = _pixels(frame)
+            pixels = oriented(frame.to_ndarray(format="rgb24"), orientation)
             sizes.add(f"{pixels.shape[1]}x{pixels.shape[0]}")
             found[index] = fit(pixels)
         if len(found) == len(needed):
@@ -139,11 +139,6 @@ def _collect(path: Path, indices: np.ndarray, fit: Fit, seek: bool = False) -> d
     if len(sizes) > 1:
         raise ClipError("undecodable", f"frames of different sizes, {' and '.join(sorted(sizes))}")
     return found
-
-
-def _pixels(frame) -> np.ndarray:
-    """A frame's pixels (h, w, 3) RGB, as they are to be shown."""
-    return oriented(frame.to_ndarray(format="rgb24"), of_frame(frame))
 
 
 def _stacked(found: dict[int, np.ndarray], indices: np.ndarray) -> np.ndarray:
@@ -156,7 +151,7 @@ def _stacked(found: dict[int, np.ndarray], indices: np.ndarray) -> np.ndarray:
 
 
 def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
-    """Pairs (index, frame) of the frames that are sound, in the order they are shown.
+    """Triples (index, frame, orientation) of the frames that are sound, in the order they are shown.
 
     near: start at a keyframe some way before this frame, not at the start of the file, which must have an index.
 
@@ -167,10 +162,11 @@ def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
     held, sound = deque(), True
     with opened(path) as (container, stream):
         packets = enumerate(container.demux(stream)) if near is None else _from_keyframe(container, stream, near)
-        for index, frame in _begun(_numbered(packets, header), header):
+        for shown in _begun(_numbered(packets, header), header):
+            frame = shown[1]
             sound = not frame.is_corrupt and (sound or frame.key_frame)
             if sound:
-                held.append((index, frame))
+                held.append(shown)
             elif frame.is_corrupt:
                 held.clear()
                 if not header.numbered:
@@ -181,20 +177,22 @@ def _sound(path: Path, near: int | None = None) -> Iterator[tuple]:
 
 
 def _begun(frames: Iterator[tuple], header: Header) -> Iterator[tuple]:
-    """The pairs (index, frame) from the first keyframe on; what a decoder gives before it is made up.
+    """Triples (index, frame, orientation) from the first keyframe on; what a decoder gives before it is made up.
+
+    An orientation holds until another is stated, as a stream may say it once.
 
     Where an edit list hides frames, the keyframe of the first one shown is among them. Some codecs mark none at all, so
     the first frame is believed to be one if the container says so and the codec does not say that it is predicted.
     """
-    begun, last = header.hidden > 0, None
+    begun, last, orientation = header.hidden > 0, None, AS_STORED
     for place, (index, frame) in enumerate(frames):
         begun = begun or frame.key_frame or (not place and not header.lead and frame.pict_type not in PREDICTED)
         if not begun:
             continue
         if header.ranked and last is not None and frame.pts <= last:
             raise ClipError("undecodable", "damaged, its pictures are in another order than their times")
-        last = frame.pts
-        yield index, frame
+        last, orientation = frame.pts, of_frame(frame) or orientation
+        yield index, frame, orientation
 
 
 def _numbered(packets: Iterable[tuple], header: Header) -> Iterator[tuple]:

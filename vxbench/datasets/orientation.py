@@ -5,6 +5,8 @@ down, and swapped left for right. So there are eight.
 """
 
 import struct
+from enum import Enum
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -41,14 +43,29 @@ def of_exif(value: object) -> Orientation:
     return _EXIF.get(value, AS_STORED) if isinstance(value, int) else AS_STORED
 
 
-def of_frame(frame) -> Orientation:
-    """The orientation of a frame that PyAV decoded, whether the container, the stream or the picture states it.
+def of_frame(frame) -> Orientation | None:
+    """The orientation that container, stream or picture state for a frame that PyAV decoded; None if none does.
 
     Raises:
         ClipError: see `of_matrix`.
     """
+    _accept_every_kind()
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    return AS_STORED if matrix is None else of_matrix(struct.unpack("=9i", bytes(matrix)))
+    return None if matrix is None else of_matrix(struct.unpack("=9i", bytes(matrix)))
+
+
+@lru_cache(maxsize=1)
+def _accept_every_kind() -> None:
+    """Has PyAV give the data beside a frame also where it has no name for some (a JPEG's Exif) and would raise."""
+    from av.sidedata.sidedata import Type
+
+    Type._missing_ = classmethod(_nameless)
+
+
+def _nameless(kinds: type[Enum], value: int) -> Enum:
+    kind = object.__new__(kinds)
+    kind._name_, kind._value_ = f"KIND_{value}", value
+    return kind
 
 
 def of_matrix(matrix: tuple[int, ...]) -> Orientation:
