@@ -2,7 +2,7 @@
 
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
@@ -18,7 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vxbench.errors import NotUnderstood, OutOfRange, UserError, did_you_mean, first_line
-from vxbench.targets import check_targets, resolved
+from vxbench.plain_yaml import keep_plain
+from vxbench.targets import check_hydra, check_targets, resolved
 
 GROUPS = (
     *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
@@ -47,6 +48,7 @@ def _visible_gpus() -> int:
 
 
 OmegaConf.register_new_resolver("visible_gpus", _visible_gpus, replace=True)
+keep_plain()
 
 
 def conf_dir() -> Path:
@@ -107,13 +109,28 @@ def compose(overrides: list[str], name: str = "run", with_hydra: bool = False, m
     nothing, as in the config that a multirun ends with.
 
     Raises:
-        HydraException, OmegaConfBaseException: an override that fits nothing.
+        HydraException, OmegaConfBaseException, NotUnderstood: an override that fits nothing, a file that is no config.
     """
-    with config_loader():
-        if multirun:
-            how = {"run_mode": RunMode.MULTIRUN, "from_shell": False, "with_log_configuration": False}
-            return GlobalHydra.instance().hydra.compose_config(name, overrides, **how)
-        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+    try:
+        with config_loader():
+            if multirun:
+                how = {"run_mode": RunMode.MULTIRUN, "from_shell": False, "with_log_configuration": False}
+                return GlobalHydra.instance().hydra.compose_config(name, overrides, **how)
+            return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+    except UnicodeDecodeError as error:
+        raise NotUnderstood(f"a file of configs is not text in UTF-8: {error}") from error
+
+
+def check_further(words: Sequence[str], overrides: list[str], name: str) -> None:
+    """Checks what a further folder of configs has Hydra itself build: its launchers and callbacks, not vxbench's parts.
+
+    words: of the command line. overrides: those that compose what Hydra will run on them.
+
+    Raises:
+        NotUnderstood: something that is not Hydra's own.
+    """
+    if any(word.startswith(FURTHER_CONFIGS) for word in words):
+        check_hydra(compose(overrides, name, multirun=True).hydra)
 
 
 def options(group: str) -> list[str]:

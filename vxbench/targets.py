@@ -1,13 +1,13 @@
 """Says what the `_target_`s of a config may name: the classes that configs are for, and a user's own."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from hydra._internal.utils import _locate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from vxbench.errors import UserError, first_line
+from vxbench.errors import NotUnderstood, UserError, first_line
 
 OF_CONFIGS = (  # what the configs in conf/ are for: of vxbench these, and the classes that have one of them as a base
     "vxbench.explainers.base.Explainer",
@@ -18,6 +18,10 @@ OF_CONFIGS = (  # what the configs in conf/ are for: of vxbench these, and the c
     "vxbench.training.augment.Augmentation",
 )
 NEVER = {*sys.stdlib_module_names, "hydra", "omegaconf", "vxbench"}  # they run commands, write files, or build the rest
+HYDRAS = ("hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.", "vxbench.commands.run.")
+LOGGING = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "colorlog.ColoredFormatter")
+BUILT = ("launcher", "sweeper", "callbacks", "job_logging", "hydra_logging")  # nodes that Hydra builds from its own
+MAKERS = ("_target_", "()", "class", "factory")  # keys whose values these call
 KINDS = "explainers, metrics, data sets, networks, trackers and augmentations"
 
 
@@ -31,13 +35,26 @@ def check_targets(config: DictConfig, node: Any, key: str) -> None:
         UserError: it does not, or cannot be imported.
     """
     allowed = _allowed(config)
-    for place, target in _targets(node, key):
+    for place, target in _named(node, key, ("_target_",)):
         if not _begins(target, ("vxbench", *allowed)):
             raise _refusal(place, target, target)
         found = resolved(place, target)
         origin = _origin(target, found)
         if not (_is_of_configs(found) or _begins(origin, allowed)):
             raise _refusal(place, target, origin)
+
+
+def check_hydra(node: DictConfig) -> None:
+    """Checks that Hydra's own node names nothing but plugins of Hydra, the end of vxbench's runs and plain logging.
+
+    Raises:
+        NotUnderstood: it does.
+    """
+    built = OmegaConf.masked_copy(node, list(BUILT))
+    built._set_parent(node._get_parent())  # for its interpolations
+    for place, maker in _named(built, "hydra", MAKERS):
+        if not (maker.startswith(HYDRAS) or maker in LOGGING):
+            raise NotUnderstood(f"{place} names {maker}, which is not Hydra's own; no file of configs may have it run")
 
 
 def resolved(key: str, target: str) -> Any:
@@ -73,17 +90,17 @@ def _allowed(config: DictConfig) -> tuple[str, ...]:
     return names
 
 
-def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """The (key, `_target_`) pairs of a node and all below it."""
+def _named(node: Any, key: str, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What a node and all below it have under these names, with the key of the node that has it."""
     if isinstance(node, DictConfig):
         for name in node:
-            if name == "_target_":
+            if name in names:
                 yield key, str(node[name])
             elif not OmegaConf.is_missing(node, name):
-                yield from _targets(node[name], f"{key}.{name}")
+                yield from _named(node[name], f"{key}.{name}", names)
     elif isinstance(node, ListConfig):
         for index, item in enumerate(node):
-            yield from _targets(item, f"{key}[{index}]")
+            yield from _named(item, f"{key}[{index}]", names)
 
 
 def _refusal(place: str, target: str, origin: str) -> UserError:

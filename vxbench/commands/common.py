@@ -122,9 +122,10 @@ def run_hydra(task: Callable, config: str, words: Sequence[str]) -> None:
     """
     import hydra
 
-    from vxbench.config import check_choices, conf_dir
+    from vxbench.config import check_choices, check_further, conf_dir
 
     check_choices(words)
+    check_further(words, composable(words), config)
     with _command_line(words):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(task)()
 
