@@ -13,9 +13,11 @@ from vxbench.datasets.base import Clip, ClipRef
 from vxbench.datasets.pool import DecodePool
 from vxbench.device import is_device_lost, own_gpu
 from vxbench.errors import ClipError, NotApplicable, UserError, first_line
+from vxbench.files import check_writable, clear_leftovers
 from vxbench.runner.afresh import check_device_kept, go_on
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.batch import BatchScorer, Computed, DeviceLost
+from vxbench.runner.clip_files import record_files, say_replaced
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, provenance
@@ -52,6 +54,8 @@ def _compute(job: "Job", live: bool) -> int:
         check_device_kept()
         job.compute_missing(live)
     except DeviceLost as lost:
+        if job.settings.force:  # a new process could not tell which rows are new
+            raise UserError(f"the device is lost ({lost.message}): not all of the cell is new; run it again") from lost
         go_on(partial(compute_here, job.parts), job.store, job.refs, lost)
     return missing
 
@@ -90,20 +94,29 @@ class Job:
 
     def begin(self) -> None:
         """Sets aside what is damaged of the cell, and puts on record what it is and which clips it has."""
+        clear_leftovers(self.store.folder, below=True)
         self.store.begin()
         self.store.note(CONFIG, OmegaConf.to_yaml(OmegaConf.create(self.parts.cell.identity)))
         self.store.record_draw(ref.id for ref in self.parts.dataset.clips)
+        if self.settings.force:
+            (self.store.folder / NOT_APPLICABLE).unlink(missing_ok=True)
 
     def concluded(self, outcome: Outcome) -> Outcome:
         """The outcome with what the store says of the cell."""
         if reason := self.store.read_note(NOT_APPLICABLE):
             outcome.status, outcome.message = "not_applicable", reason
         outcome.failed_clips = self.failed_clips()
+        say_replaced(self.store, self.refs, outcome.dataset)
         return outcome
+
+    @property
+    def done(self) -> set[str]:
+        """Ids of the clips that need no further work."""
+        return set() if self.settings.force else self.store.done()
 
     def missing_batches(self) -> list[list[ClipRef]]:
         """The fixed batches of the cell, less what is done; then those of one clip."""
-        settled = self.store.done() | self.without
+        settled = self.done | self.without
         rest = missing_batches(self.refs, settled | self.apart, self.settings.batch_size)
         return [*rest, *([ref] for ref in self.refs if ref.id in self.apart - settled)]
 
@@ -113,6 +126,8 @@ class Job:
         total = sum(map(len, batches))
         if not total:
             return 0
+        check_writable("paths.results", self.store.folder / "any", self.store.folder / "pictures" / "any")
+        record_files(self.store, (ref for batch in batches for ref in batch))
         tracker = self.parts.build("tracker")
         tracker.start(cell.id, cell.identity)
         try:
@@ -137,7 +152,7 @@ class Job:
         scorer = BatchScorer(
             parts.classifier(), parts.explainer, parts.metrics,
             device=settings.device, seed=settings.seed, target=settings.target, chunk=settings.chunk,
-            trusted=bool(self.store.done()),
+            trusted=bool(self.done),
         )  # fmt: skip
         self._calibrate(scorer)
         keep = pictured(parts.dataset.clips, settings.pictures)

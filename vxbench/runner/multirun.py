@@ -106,9 +106,8 @@ def finished(cells: Iterable[Assembled]) -> list[Outcome] | None:
             job = Job(parts.check())
             job.begin()
             done = job.concluded(job.outcome())
-            left = (
-                job.settings.shards > 1 or job.settings.force or (done.status == "complete" and job.missing_batches())
-            )
+            in_part = job.settings.shards > 1 or job.settings.force
+            left = in_part or (done.status == "complete" and job.missing_batches())
         except Exception:  # whatever is wrong with one cell, its job will say
             return None
         if left:
