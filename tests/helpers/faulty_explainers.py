@@ -21,8 +21,8 @@ class Failing(Gradients):
     fails; it is made at the first failure if `once`.
     """
 
-    def __init__(self, clips=(), error=RuntimeError, words="no luck", unless=None, once=False):
-        super().__init__()
+    def __init__(self, clips=(), error=RuntimeError, words="no luck", unless=None, once=False, **settings):
+        super().__init__(**settings)
         self.seeds = {generator_of(0, clip).initial_seed() for clip in clips}
         self.error, self.words, self.unless, self.once = error, words, unless and Path(unless), once
 
@@ -41,8 +41,8 @@ class Failing(Gradients):
 class LosingDevice(Failing):
     """The same with a device that, once lost, answers nothing more in this process."""
 
-    def __init__(self, clips=(), unless=None, once=False, home=None):
-        super().__init__(clips, words=KERNEL, unless=unless, once=once)
+    def __init__(self, home=None, **settings):
+        super().__init__(words=KERNEL, **settings)
         self.home = home  # id of the only process that can lose it
 
     def explain(self, classifier, clip, target, context):
