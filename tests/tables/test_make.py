@@ -138,6 +138,39 @@ def test_what_the_command_changed_is_said(compose_table):
     assert not [line for line in settings(compose_table("aosa_1", *unsaid)) if line.startswith("given")]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "comparable"),
+    [
+        (["explainer.iterations=5"], False),
+        (["model.checkpoint=mine.pth"], False),
+        (["profile.iterations=7", "dataset.only_present=true"], False),
+        (["dataset.only_present=true"], True),
+        (["+metric.spatial_pointing.radius=15"], True),
+    ],
+)
+def test_the_title_says_what_ran(compose_table, overrides, comparable):
+    picks = ["model=r3d", "explainer=aosa,random", "seed=3", "explainer.chunk=8", "dataset.cache=null"]
+    config = compose_table("aosa_1", "profile=paper")
+    config.hydra.overrides.task = ["+table=aosa_1", "profile=paper", *picks, *overrides]
+    profile = profile_of(config, [Outcome("r3d", "ucf101", "aosa", weights=DIGEST)])
+    assert profile.title_line == f"the real data, checkpoints and sizes of the paper, but with {' '.join(overrides)}"
+    assert profile.comparable is comparable
+
+
+def test_only_what_the_command_left_alone_is_fixed_by_the_table(compose_table):
+    def fixed(key, *overrides):
+        config = compose_table(key)
+        config.hydra.overrides.task = [f"+table={key}", *overrides]
+        return [line for line in settings(config) if line.startswith("fixed by the table: ")]
+
+    bands, cam = "r_l r2plus1d 0.5, tsm 0.5; r_h r2plus1d 0.2, tsm 0.1", "cam_weights r2plus1d global, tsm per_step"
+    assert fixed("fep_1") == [f"fixed by the table: step 7; sigma 13; {cam}; {bands}"]
+    assert fixed("fep_1", "explainer.step=9", "table.settings.sigma=3") == [f"fixed by the table: {cam}; {bands}"]
+    [line] = fixed("fep_1", "explainer.weights=global", "table.settings.r_l.tsm=0.3", "++table.settings.r_h={}")
+    assert line == "fixed by the table: step 7; sigma 13; r_l r2plus1d 0.5"
+    assert fixed("aosa_1", "explainer.stride=4", "explainer.hole=8") == []
+
+
 SELECTED = (
     "table.settings.r_l.tsm=0.3",
     "+table.selected='r_l and r_h selected by stc on 16 training clips (tsm): fep.yaml'",

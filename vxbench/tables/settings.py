@@ -22,6 +22,11 @@ OTHERS = ("key", "settings", "only", "rows", "selected", "alone", "sum_at_most_o
 SELECTED = ("r_l", "r_h")  # of the table's settings; `table.selected` says where they are from
 # Overrides that need no line: the title or another line says them, or they change no number, with all keys below.
 SAID = ("table", "profile", "table.selected")
+NEUTRAL = ("dataset.root", "dataset.cache", "model.display", "explainer.chunk")
+# Overrides that pick rows and columns, or that a line of their own says: the title stays true.
+PICKS = ("model", "dataset", "explainer", "metric", "protocol", "target", "seed", "allow")
+# Beginnings of overrides after which data, checkpoints or sizes are not the paper's.
+UNLIKE = ("profile.", "scale", "model.", "weights.", "dataset.per_class", "explainer.iterations")
 NOT_WORTH_A_LINE = ("paths", "device", "download", "force", "runner", "shard", "tracker")
 
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
@@ -77,13 +82,18 @@ def described(metrics: Iterable[MetricUse]) -> dict[str, str]:
 
 
 def profile_of(config: DictConfig, outcomes: list[Outcome], metrics: Iterable[MetricUse] = ()) -> RunInfo:
-    """What the table says of how it was made. With random weights it is never comparable with the paper."""
-    title = config.profile.title
+    """What the table says of how it was made.
+
+    With random weights, or other weights or sizes than the profile's, it is never comparable with the paper.
+    """
+    title, said = config.profile.title, changed(config)
+    unlike = any(override.lstrip("+~").startswith(UNLIKE) for override in said)
+    title = f"{title}, but with {' '.join(said)}" if said else title
     random = ", ".join(sorted({outcome.network for outcome in outcomes if outcome.random}))
     return RunInfo(
         name=config.profile.name,
         title_line=f"random weights of {random}, else {title}" if random else title,
-        comparable=config.profile.comparable and not random,
+        comparable=config.profile.comparable and not random and not unlike,
         settings=[*settings(config), *networks_used(outcomes), *clips_used(outcomes)],
         protocol=config.protocol.name,
         described=described(metrics),
@@ -92,22 +102,55 @@ def profile_of(config: DictConfig, outcomes: list[Outcome], metrics: Iterable[Me
 
 def settings(config: DictConfig) -> list[str]:
     """Lines below the table: what the paper leaves open or fixes, as it was run, and what the command changed."""
-    profile, selected, changed = config.profile, config.table.get("selected"), " ".join(given(config))
+    profile, selected, said = config.profile, config.table.get("selected"), " ".join(given(config))
     effort = f"perturbation methods: {profile.iterations} iterations, STEP's core term after {profile.core_start}"
-    values = OmegaConf.to_container(config.table.get("settings") or OmegaConf.create(), resolve=True)
-    fixed = "; ".join(f"{key} {_said(value)}" for key, value in values.items() if not (selected and key in SELECTED))
+    values = fixed(config).items()
+    kept = "; ".join(f"{key} {_said(value)}" for key, value in values if not (selected and key in SELECTED))
     return [
         f"explained class: {config.target}; {effort}; seed {config.seed}",
-        *([f"fixed by the table: {fixed}"] if fixed else []),
+        *([f"fixed by the table: {kept}"] if kept else []),
         *([selected] if selected else []),
-        *([f"given: {changed}"] if changed else []),
+        *([f"given: {said}"] if said else []),
     ]
+
+
+def fixed(config: DictConfig) -> dict[str, Any]:
+    """The table's own settings, without those that the command gave another value."""
+    values = OmegaConf.to_container(config.table.get("settings") or OmegaConf.create(), resolve=True)
+    for name in map(_name, given(config)):
+        path = name.split(".")
+        if path[:2] == ["table", "settings"]:
+            _drop(values, path[2:])
+        elif path[0] == "explainer" and len(path) > 1:
+            for key in [key for key in values if key == path[1] or key.endswith(f"_{path[1]}")]:  # aosa_stride, ...
+                del values[key]
+    return values
+
+
+def _drop(values: dict[str, Any], path: list[str]) -> None:
+    """Takes what lies at a path out of nested dicts, if it is there, and a dict that it leaves empty."""
+    below = values.get(path[0]) if path else None
+    if len(path) > 1 and isinstance(below, dict):
+        _drop(below, path[1:])
+    if path and (len(path) == 1 or below == {}):
+        values.pop(path[0], None)
+
+
+def changed(config: DictConfig) -> list[str]:
+    """Overrides of the command that make the profile's title untrue, where nobody says it: selected bands are said."""
+    said = tuple(f"table.settings.{name}" for name in SELECTED) if config.table.get("selected") else ()
+    return [o for o in given(config) if _name(o) not in (*PICKS, *NEUTRAL) and not _name(o).startswith(said)]
 
 
 def given(config: DictConfig) -> list[str]:
     """Overrides of the command that may change what the table shows; those of Hydra's own keys are not among them."""
-    names = {override: override.lstrip("+~").partition("=")[0] for override in config.hydra.overrides.task}
+    names = {override: _name(override) for override in config.hydra.overrides.task}
     return [o for o, name in names.items() if name not in SAID and name.partition(".")[0] not in NOT_WORTH_A_LINE]
+
+
+def _name(override: str) -> str:
+    """The key or the group that an override sets."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def networks_used(outcomes: list[Outcome]) -> list[str]:
