@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from helpers.configs import composed
+from helpers.odd_networks import CALLS, overrides
 from helpers.toys import GapFC, clips, seeded
 from torch import nn
 from torch.nn import functional as F
@@ -9,7 +11,10 @@ from torch.nn import functional as F
 from vxbench.errors import UserError
 from vxbench.models.classifier import Classifier, InputSpec
 from vxbench.runner import first_batch
+from vxbench.runner.assemble import Assembled
 from vxbench.runner.first_batch import look_at
+from vxbench.runner.job import run_cell
+from vxbench.runner.one_clip import open_clip
 
 SPEC = InputSpec(4, 12, 10, mean=(114, 115, 116), std=(57, 58, 59))
 CLASSES = 4
@@ -200,3 +205,69 @@ def test_a_network_in_low_precision_is_measured_by_that_precision():
 def test_the_name_of_the_network_leads_the_line():
     with pytest.raises(UserError, match=r"^mine alters"):
         look_at(classifier(altered(lambda x: x.sub_(0.1)), key="mine"), batch(2), 8)
+
+
+# In a run.
+
+
+@pytest.fixture
+def cell(tmp_path, mini_data):
+    """cell(deed, *settings): the parts of a cell of four clips with an odd network."""
+
+    def assemble(deed, *settings):
+        where = (f"paths.data={mini_data}", f"paths.results={tmp_path}", "profile=smoke", "shard.count=2")
+        words = overrides(deed, *where, "explainer=gradients", "metric=topk", *settings)
+        CALLS.clear()
+        choices = {"model": "custom", "dataset": "ucf101_24", "explainer": "gradients"}
+        return Assembled(composed(*words), choices)
+
+    return assemble
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("deed", "message"),
+    [
+        ("alters its clip", ALTERS),
+        ("is random", RANDOM),
+        ("mixes clips", MIXED),
+        ("gives probabilities", r"set model\.outputs=probs"),
+    ],
+)
+def test_a_cell_of_such_a_network_is_refused_before_its_first_row(cell, deed, message):
+    with pytest.raises(UserError, match=message):
+        run_cell(cell(deed))
+    assert len(CALLS) <= 3
+    assert cell(deed).store.done() == set()
+
+
+@pytest.mark.slow
+def test_a_look_costs_three_passes_of_a_batch_and_a_cell_that_goes_on_is_not_looked_at(cell):
+    first = cell("nothing", "runner.batch_size=2")
+    outcome = run_cell(first)
+    assert outcome.computed == 4
+    assert CALLS == [2, 2, 1] + 2 * [2, 2]  # the look; of each batch the gradient and the metric
+    rest = cell("nothing", "runner.batch_size=2", "shard.index=1")
+    assert run_cell(rest).computed == 4
+    assert CALLS == 2 * [2, 2]
+
+
+@pytest.mark.slow
+def test_what_is_said_of_its_outputs_is_believed_from_then_on(cell):
+    said = {outputs: cell("gives probabilities", f"model.outputs={outputs}") for outputs in ("probs", "logits")}
+    assert [run_cell(parts).failed_clips for parts in said.values()] == [0, 0]
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_run_is_the_cell_s_matter_and_not_the_clips(cell):
+    parts = cell("runs in half")
+    with pytest.raises(RuntimeError, match="Half"):
+        run_cell(parts)
+    assert len(parts.store.rows()) == 0
+
+
+@pytest.mark.slow
+def test_a_clip_of_one_s_own_is_explained_by_no_such_network(mini_data, tmp_path):
+    parts = Assembled(composed(*overrides("is random", f"paths.data={mini_data}", "profile=smoke")))
+    with pytest.raises(UserError, match=RANDOM):
+        open_clip(parts)

@@ -7,7 +7,8 @@ the batch twice, and one of its clips alone.
 How far passes may differ, as a share of the largest score, is told by eps, the machine epsilon of the lowest precision
 that a module of the network computes in. Two passes over one batch run the same kernels, so they agree to the bit but
 for the order of atomic sums on a GPU: 64 eps. A clip alone runs other kernels, which sum in another order, and every
-layer hands the difference on: sqrt(eps), 3.5e-4 for float32, which networks of the papers stay a hundred times below.
+layer hands the difference on: sqrt(eps), 3.5e-4 for float32. The papers' networks, at the mini sizes on a CPU, differ
+by 0, and by 3e-7 at most.
 """
 
 from collections.abc import Iterator
