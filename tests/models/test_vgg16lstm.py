@@ -325,3 +325,24 @@ def test_a_new_networks_forget_gate_is_open():
     lstm = small().lstm
     _, forget, _, _ = lstm.gates(torch.zeros(1, lstm.fc_x.in_features).double(), torch.zeros(1, lstm.hidden).double())
     torch.testing.assert_close(forget, torch.ones_like(forget).sigmoid())
+
+
+@pytest.mark.choice("data.vgg16lstm_scale")
+@pytest.mark.parametrize(
+    ("dataset", "checkpoint", "times"),
+    [
+        ("ucf101_24", "{file: w.pth, format: stp_vgg16lstm}", 255),
+        ("epic_object", "{file: w.pth, format: stp_vgg16lstm}", 1),
+        ("epic_action", "{file: w.pth, format: stp_vgg16lstm}", 1),
+        ("epic_object", "w.pth", 255),
+        ("epic_object", "null", 255),
+    ],
+)
+def test_clips_are_those_that_the_checkpoint_was_trained_on(dataset, checkpoint, times):
+    """STP's loaders: bytes over 255, less the means, over 1; and times 255, but for EPIC."""
+    given = ("model=vgg16lstm", "profile=paper", f"dataset={dataset}", f"model.checkpoint={checkpoint}")
+    facts = composed(*given).model.input
+    frames = np.random.RandomState(0).randint(0, 256, (1, 2, 3, 4, 3), np.uint8)
+    clip = to_clip(frames, list(facts.mean), list(facts.std))
+    expected = (frames / 255 - [0.50463, 0.45796, 0.4076]) * times
+    np.testing.assert_allclose(clip[0].permute(1, 2, 3, 0).numpy(), expected[0], atol=1e-6 * times)
