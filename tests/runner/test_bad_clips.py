@@ -6,6 +6,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from helpers.configs import composed
+
+from vxbench.runner.assemble import Assembled
+from vxbench.runner.job import run_cell
+from vxbench.runner.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +88,27 @@ def test_damaged_clips_leave_rows_and_lines_and_are_tried_again(damaged, mini_da
     again = runner.here(*TABLE)
     assert "4 of 8 clips computed" in again.stdout
     assert "0 clips failed" in again.stdout
+
+
+def test_a_clip_on_which_the_method_fails_costs_only_itself_and_is_tried_again(tmp_path, mini_data):
+    """It fails in the third batch of four, and in the next run until that is mended."""
+    clips, mended = chosen(mini_data), tmp_path / "mended"
+
+    def run():
+        faulty = ["explainer._target_=helpers.faulty_explainers.Failing", "++allow=[helpers.faulty_explainers]"]
+        faulty += [f"+explainer.clips=[{clips[5]}]", f"+explainer.unless={mended}"]
+        where = [f"paths.data={mini_data}", f"paths.results={tmp_path}", "profile=smoke", "runner.batch_size=2"]
+        config = composed(*where, "explainer=gradients", "metric=topk", *faulty)
+        choices = {"model": "r2plus1d", "dataset": "ucf101_24", "explainer": "gradients"}
+        parts = Assembled(config, choices)
+        return run_cell(parts), Store(parts.store.folder).rows()
+
+    for computed in (8, 1):
+        outcome, rows = run()
+        assert (outcome.computed, outcome.failed_clips) == (computed, 1)
+        [failed] = rows[rows.status == "failed"].itertuples()
+        assert (failed.clip, failed.reason) == (clips[5], "error: RuntimeError: no luck")
+    mended.touch()
+    outcome, rows = run()
+    assert (outcome.computed, outcome.failed_clips) == (1, 0)
+    assert set(rows.status) == {"ok"}
