@@ -49,8 +49,10 @@ def of_frame(frame) -> Orientation | None:
     Raises:
         ClipError: see `of_matrix`.
     """
+    from av.sidedata.sidedata import SideDataContainer
+
     _accept_every_kind()
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # frame.side_data would keep the frame from being freed
     return None if matrix is None else of_matrix(struct.unpack("=9i", bytes(matrix)))
 
 

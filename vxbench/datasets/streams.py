@@ -6,10 +6,11 @@ before the film, so streams that are marked as pictures, or have a single frame 
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -80,21 +81,44 @@ def opened(path: Path) -> Iterator[tuple]:
     Raises:
         ClipError: `undecodable`: it holds no film.
     """
-    with _container(path) as container:
-        stream = container.streams[_film(path, state_of(path))]
+    state = state_of(path)
+    with _container(path, _index_misleads(path, state)) as container:
+        stream = container.streams[_film(path, state)]
         stream.codec_context.thread_count = 1
         yield container, stream
 
 
 @contextmanager
-def _container(path: Path) -> Iterator:
+def _container(path: Path, onward: bool = False) -> Iterator:
+    """A file's container. onward: FFmpeg is not let seek, so that it takes packets from where they lie."""
     import av
 
-    # An absolute path, as FFmpeg takes what stands before a colon for a protocol.
-    with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
-        if is_a(container, PLAYLISTS):
-            raise ClipError("undecodable", f"{path.name}: a list of other files, not a video")
-        yield container
+    with path.open("rb") as file:
+        # An absolute path, as FFmpeg takes what stands before a colon for a protocol.
+        source = SimpleNamespace(read=file.read) if onward else str(path.absolute())
+        with av.open(source, options={"protocol_whitelist": "file"}) as container:
+            if is_a(container, PLAYLISTS):
+                raise ClipError("undecodable", f"{path.name}: a list of other files, not a video")
+            yield container
+
+
+@lru_cache(maxsize=64)
+def _index_misleads(path: Path, state: tuple[int, int]) -> bool:
+    """Whether the index of an AVI, which has no checksum, is not that of its packets: they lie elsewhere."""
+    film = _film(path, state)
+    with _container(path) as container:
+        if not is_a(container, {"avi"}):
+            return False
+        announced, listed = container.streams[film].frames, _places(container, film)
+    with suppress(Exception), _container(path, onward=True) as container:  # damage may raise nearly anything
+        lying = _places(container, film)
+        return lying != listed and len(lying) == announced
+    return False
+
+
+def _places(container, film: int) -> list[tuple[int, int]]:
+    """Place and size of each packet of a stream."""
+    return [(packet.pos, packet.size) for packet in container.demux(container.streams[film]) if packet.size]
 
 
 @lru_cache(maxsize=64)
