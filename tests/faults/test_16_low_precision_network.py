@@ -39,7 +39,7 @@ def saliency():
 
 @torch.no_grad()
 def probability(network, clip):
-    """Of the network's own answers, in float64."""
+    """The softmax of the network's own answers, in float64."""
     return network(clip).double().softmax(dim=1)
 
 
