@@ -50,6 +50,11 @@ def stoppable() -> Iterator[None]:
             _asked = None
 
 
+def is_asked() -> bool:
+    """Whether a signal has asked this process to end."""
+    return _asked is not None
+
+
 def check_stopped() -> None:
     """Raises Stopped once more if a signal asked for it and a library kept the first to itself."""
     if _asked:

@@ -152,6 +152,12 @@ class Assembled:
         return self._config.model.key
 
     @property
+    def group(self) -> str:
+        """The table or sweep that the cell is computed for; "" for a cell of its own."""
+        key = OmegaConf.select(self._config, "table.key") or self.choices.get("table") or self.choices.get("sweep")
+        return key or ""
+
+    @property
     def display(self) -> str:
         """The model's name in full."""
         return self._config.model.display or self.model

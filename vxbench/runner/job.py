@@ -4,9 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
-from typing import Any
 
-import numpy as np
 from omegaconf import OmegaConf
 
 from vxbench.datasets.base import Clip, ClipRef
@@ -16,12 +14,13 @@ from vxbench.errors import ClipError, NotApplicable, UserError, first_line
 from vxbench.files import check_writable, clear_leftovers
 from vxbench.runner.afresh import check_device_kept, go_on
 from vxbench.runner.assemble import Assembled
-from vxbench.runner.batch import BatchScorer, Computed, DeviceLost
+from vxbench.runner.batch import BatchScorer, DeviceLost
 from vxbench.runner.clip_files import record_files, say_replaced
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.runner.provenance import finished, provenance
 from vxbench.runner.store import CONFIG, NOT_APPLICABLE
+from vxbench.runner.tracker import Report, reported
 from vxbench.stop import check_stopped
 
 
@@ -121,18 +120,23 @@ class Job:
         return [*rest, *([ref] for ref in self.refs if ref.id in self.apart - settled)]
 
     def compute_missing(self, live: bool) -> int:
-        """Number of clips computed. A finished cell does not even build its model."""
+        """Number of clips computed. A finished cell does not even build its model; a tracker has its means again."""
         batches, cell = self.missing_batches(), self.parts.cell
         total = sum(map(len, batches))
-        if not total:
-            return 0
+        with reported(self.parts.build("tracker"), cell, self.parts.group, self.store, self.done) as report:
+            if total:
+                self._compute_batches(batches, report, live)
+        return total
+
+    def _compute_batches(self, batches: list[list[ClipRef]], report: Report, live: bool) -> None:
+        """Computes them, or notes that the method does not apply to the model."""
+        cell = self.parts.cell
         check_writable("paths.results", self.store.folder / "any", self.store.folder / "pictures" / "any")
         record_files(self.store, (ref for batch in batches for ref in batch))
-        tracker = self.parts.build("tracker")
-        tracker.start(cell.id, cell.identity)
         try:
+            total = sum(map(len, batches))
             with Progress(f"{cell.model} x {cell.dataset} x {cell.explainer}", total, live) as progress:
-                self._compute(batches, tracker, progress)
+                self._compute(batches, report, progress)
         except RuntimeError as error:
             if not is_device_lost(error):
                 raise
@@ -141,11 +145,8 @@ class Job:
             if self.store.done():
                 raise UserError(f"{error}; earlier clips of this cell could be explained") from error
             self.store.note(NOT_APPLICABLE, str(error))
-        finally:
-            tracker.finish()
-        return total
 
-    def _compute(self, batches: list[list[ClipRef]], tracker: Any, progress: Progress) -> None:
+    def _compute(self, batches: list[list[ClipRef]], report: Report, progress: Progress) -> None:
         parts, settings = self.parts, self.settings
         run = provenance(settings.device, parts.weights, parts.dataset.digest())
         self.store.record_run(run)
@@ -163,7 +164,7 @@ class Job:
                 kept = [p for p in computed.pictures if p.clip in keep or self.store.lacks_picture(p.clip)]
                 self.store.commit(computed.rows, kept)
                 progress.advance(len(refs))
-                tracker.log(means(computed))
+                report(computed.rows)
         self.store.record_run(finished(run, progress.seconds, progress.done))
 
     def _calibrate(self, scorer: BatchScorer) -> None:
@@ -221,9 +222,3 @@ def missing_batches(refs: list[ClipRef], done: set[str], size: int) -> Iterator[
         batch = [ref for ref in refs[start : start + size] if ref.id not in done]
         if batch:
             yield batch
-
-
-def means(computed: Computed) -> dict[str, float]:
-    """Mean of each metric over one batch, for the tracker, clips weighted as in the tables."""
-    ok = computed.rows[(computed.rows.status == "ok") & computed.rows.value.notna()]
-    return {metric: float(np.average(rows.value, weights=rows.weight)) for metric, rows in ok.groupby("metric")}

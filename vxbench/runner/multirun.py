@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vxbench.config import compose, config_loader
+from vxbench.config import compose, config_loader, understood
 from vxbench.errors import NotUnderstood, UserError, first_line
 from vxbench.runner.assemble import Assembled
 from vxbench.runner.job import Job
@@ -66,7 +66,8 @@ def cells(what: str, overrides: list[str]) -> list[DictConfig]:
         NotUnderstood: the overrides cannot be composed.
     """
     try:
-        return list(_composed([what, *(override for override in overrides if not override.startswith("-"))]))
+        with understood(overrides, "run"):
+            return list(_composed([what, *(override for override in overrides if not override.startswith("-"))]))
     except (HydraException, OmegaConfBaseException) as error:
         raise NotUnderstood(f"{what.partition('=')[2]}: {first_line(error)}") from error
 
@@ -112,6 +113,8 @@ def finished(cells: Iterable[Assembled]) -> list[Outcome] | None:
             return None
         if left:
             return None
+        if done.status == "complete":
+            job.compute_missing(live=False)  # none: a tracker has the cell's means
         outcomes.append(done)
     return outcomes
 
