@@ -91,7 +91,7 @@ class SkippedClips:
             if clip.id not in self.ids:
                 self.ids.append(clip.id)
                 print(f"left out: {clip.id}: {clip.error.message}", flush=True)
-        return {key: batch[key] for key in ("frames", "labels")}
+        return {key: torch.from_numpy(batch[key]) for key in ("frames", "labels")}
 
     def record(self) -> dict[str, Any]:
         """Number and first names of the clips that were left out."""
@@ -218,12 +218,15 @@ def batches(clips: Dataset, batch_size: int, workers: int = 0, timeout_s: float 
     return DataLoader(clips, batch_size, collate_fn=collate, **waiting, **options)
 
 
-def collate(samples: list[Sample]) -> dict[str, torch.Tensor | list[Unreadable]]:
-    """frames (B, T, H, W, 3) uint8 and labels (B,) int64 of those that could be read, and the others: unreadable."""
+def collate(samples: list[Sample]) -> dict[str, np.ndarray | list[Unreadable]]:
+    """frames (B, T, H, W, 3) uint8 and labels (B,) int64 of those that could be read, and the others: unreadable.
+
+    Arrays, as a worker sends them through a pipe: tensors would go through /dev/shm, which containers keep small.
+    """
     unreadable = [sample for sample in samples if isinstance(sample, Unreadable)]
     there = [sample for sample in samples if not isinstance(sample, Unreadable)]
-    frames = torch.from_numpy(np.stack([clip for clip, _ in there])) if there else torch.empty(0, dtype=torch.uint8)
-    return {"frames": frames, "labels": torch.tensor([label for _, label in there]), "unreadable": unreadable}
+    frames = np.stack([clip for clip, _ in there]) if there else np.empty(0, np.uint8)
+    return {"frames": frames, "labels": np.array([label for _, label in there], np.int64), "unreadable": unreadable}
 
 
 def stilled(clip: np.ndarray) -> np.ndarray:
