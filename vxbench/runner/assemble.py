@@ -267,9 +267,10 @@ class Assembled:
             UserError: its weights cannot be had, or do not fit.
         """
         own_gpu(self.device)
-        full_precision()
         weights_file(self._config)  # says in one line what is missing
-        return build(self._config, "model").to(self.device).eval()
+        network = build(self._config, "model").to(self.device).eval()
+        full_precision()  # whatever the module of a network of one's own has set when it was imported
+        return network
 
     def build(self, key: str, **changes: Any) -> Any:
         """Builds anew what a node of the config describes, with these settings in place of its own."""

@@ -148,13 +148,13 @@ class Job:
 
     def _compute(self, batches: list[list[ClipRef]], report: Report, progress: Progress) -> None:
         parts, settings = self.parts, self.settings
-        run = provenance(settings.device, parts.weights, parts.dataset.digest())
-        self.store.record_run(run)
         scorer = BatchScorer(
             parts.classifier(), parts.explainer, parts.metrics,
             device=settings.device, seed=settings.seed, target=settings.target, chunk=settings.chunk,
             trusted=bool(self.done),
         )  # fmt: skip
+        run = provenance(settings.device, parts.weights, parts.dataset.digest())
+        self.store.record_run(run)
         self._calibrate(scorer)
         keep = pictured(parts.dataset.clips, settings.pictures)
         with closing(self._decoded(batches)) as decoded:
