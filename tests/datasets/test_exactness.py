@@ -140,16 +140,6 @@ def test_a_span_asks_for_no_more_of_the_file_than_its_index(tmp_path, video):
         assert caught.value.kind == "undecodable"
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_uneven_times_do_not_matter(tmp_path, container):
-    times = np.cumsum(np.random.default_rng(3).integers(1, 30, COUNT))
-    coding = CODINGS["h264 b"]
-    path = encode(tmp_path / f"uneven.{container}", SOURCE, coding.codec, coding.pixels, times=times, **coding.options)
-    for span in (None, (50, 90)):
-        frames, indices = read_frames(path, lambda n: np.array([39, 0, 17]), "auto", span)
-        check(frames, indices, False)
-
-
 @pytest.mark.parametrize("span", [None, (40, 60)])
 def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path, video, span):
     """What cutting a clip out of a video without encoding it anew leaves behind: 20 frames before time 0."""
@@ -165,16 +155,6 @@ def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path, video, span):
     frames, indices = read_frames(path, lambda n: told.append(n) or np.array([0, 7, 19]), "auto", span)
     assert told == [80 if span is None else 20]
     assert nearest(frames, SOURCE) == (indices + 20).tolist()
-
-
-@pytest.mark.parametrize(("degrees", "turns"), [(0, 0), (90, 1), (180, 2), (270, 3)])
-@pytest.mark.parametrize("span", [None, (3, 9)])
-def test_a_video_is_read_as_it_is_shown(tmp_path, degrees, turns, span):
-    """Rotation as phones write it, counter-clockwise."""
-    source, options = noise(20, (96, 128)), CODINGS["lossless h264"].options
-    path = encode(tmp_path / "turned.mp4", source, "libx264rgb", "bgr24", rotation=degrees, **options)
-    frames, indices = read_frames(path, lambda n: np.array([2, 5]), "auto", span)
-    assert (frames == np.rot90(source[indices], turns, axes=(1, 2))).all()
 
 
 @pytest.mark.parametrize("width", [16, 24, 48, 50, 72])

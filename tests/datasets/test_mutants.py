@@ -1,9 +1,14 @@
-"""500 damaged videos through the pool: each a clip, or a failure with its kind and its reason."""
+"""Damaged videos through the pool: each gives frames that are those they are said to be, or a failure that says why.
+
+VXBENCH_MUTANTS=500 tries that many; 100 are enough to notice what goes wrong often.
+"""
+
+import os
 
 import av
 import numpy as np
 import pytest
-from helpers.faulty_datasets import FaultyVideos, Videos
+from helpers.faulty_datasets import Videos
 from helpers.videos import encode, nearest, noise
 
 from vxbench.datasets.base import Clip
@@ -15,6 +20,7 @@ pytestmark = pytest.mark.slow
 PATIENCE = 30  # seconds; a sound clip of this size takes 10 ms
 COUNT = 24
 SOURCE = noise(COUNT, (80, 80))
+EACH = int(os.environ.get("VXBENCH_MUTANTS", "100")) // 5  # of each coding
 VIEW = {"frames": 6, "height": 80, "width": 80}
 H264 = {"crf": "20", "x264-params": "keyint=8:bframes=2:b-adapt=0:scenecut=0"}
 MPEG4 = {"qmin": "2", "qmax": "4", "g": "8"}
@@ -71,24 +77,23 @@ def mutants(folder, name, count):
 
 
 def misplaced(clip):
-    """How many frames are clearly another frame of the video than the one they are said to be."""
+    """By how many places each frame that is clearly one of the video's is another than the one it is said to be."""
     found = np.array(nearest(clip.frames, SOURCE))
     # Coding costs some 10 of 255 levels, two random frames differ by 85: below 20 there is no doubt which it is.
     sure = np.abs(SOURCE[found].astype(int) - clip.frames).mean(axis=(1, 2, 3)) < 20
-    # A cut in the last group of B-frames loses up to two that are shown before the last frame.
-    return int((sure & (np.abs(found - clip.action) > 2)).sum())
+    return set((found - clip.action)[sure].tolist())
 
 
 @pytest.mark.parametrize("name", CODINGS)
-def test_100_mutants(tmp_path, name):
+def test_mutants_are_right_or_refused(tmp_path, name):
     if CODINGS[name][0] not in av.codec.codecs_available:
         pytest.skip(f"no encoder {CODINGS[name][0]}")
-    dataset = Videos(*mutants(tmp_path, name, 100), **VIEW)
+    dataset = Videos(*mutants(tmp_path, name, EACH), **VIEW)
     with DecodePool(2, PATIENCE) as pool:
         outcomes = pool.load(dataset, dataset.clips)
     failures = [outcome for outcome in outcomes if isinstance(outcome, ClipError)]
     clips = [outcome for outcome in outcomes if isinstance(outcome, Clip)]
-    assert len(clips) + len(failures) == 100
+    assert len(clips) + len(failures) == EACH
     assert clips
     assert failures
     for failure in failures:
@@ -99,20 +104,5 @@ def test_100_mutants(tmp_path, name):
     for clip in clips:
         assert clip.frames.shape == (6, 80, 80, 3)
         assert clip.frames.dtype == np.uint8
-    # What is left of a truncated video is sound. Elsewhere decoders conceal damage with other frames, and lost packets
-    # cannot be told from frames that never were.
-    cut = [clip for clip in outcomes[MUTATIONS.index(truncated) :: len(MUTATIONS)] if isinstance(clip, Clip)]
-    assert sum(misplaced(clip) for clip in cut) == 0
-
-
-def test_a_decoder_that_hangs_or_crashes_costs_one_clip(tmp_path):
-    codec, options = CODINGS["xvid.avi"]
-    deeds = ("good-1", "hang-2", "good-3", "segfault-4", "good-5", "exit-6", "fail-7")
-    paths = [encode(tmp_path / f"{deed}.avi", SOURCE, codec, **options) for deed in deeds]
-    dataset = FaultyVideos(*paths, **VIEW)
-    with DecodePool(2, timeout_s=3) as pool:
-        outcomes = pool.load(dataset, dataset.clips)
-    kinds = [getattr(outcome, "kind", "clip") for outcome in outcomes]
-    assert kinds == ["clip", "timeout", "clip", "undecodable", "clip", "undecodable", "error"]
-    for clip in outcomes[:5:2]:
-        assert misplaced(clip) == 0
+        # A raw stream has no numbers: its first frame is the first that is shown, whatever was lost before it.
+        assert misplaced(clip) <= {0} or (name == "raw.m4v" and len(misplaced(clip)) == 1)

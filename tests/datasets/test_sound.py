@@ -1,16 +1,11 @@
 """The film is read and no cover, the frames are sound or refused, and memory does not grow with the video's size."""
 
-import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from av.stream import Disposition
 from helpers.videos import encode, nearest, noise, without_first
-from PIL import Image
 
 from vxbench.datasets.decode import read_frames
 from vxbench.errors import ClipError
@@ -36,51 +31,6 @@ def refusal(path, pick=np.arange, *arguments):
     assert caught.value.kind == "undecodable"
     assert path.name in caught.value.message
     return caught.value.message
-
-
-def streams(path, *films, marks=None):
-    """A file of several video streams, of these frames each, with these dispositions."""
-    with av.open(str(path), "w") as file:
-        made = [file.add_stream("mjpeg" if len(film) == 1 else "libx264", rate=25) for film in films]
-        for stream, film, mark in zip(made, films, marks or [Disposition(0)] * len(films), strict=True):
-            stream.height, stream.width = film.shape[1:3]
-            stream.pix_fmt, stream.disposition = "yuvj420p" if len(film) == 1 else "yuv420p", mark
-        for stream, film in zip(made, films, strict=True):
-            for frame in film:
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            file.mux(stream.encode())
-    return path
-
-
-STILL = np.full((1, 80, 80, 3), 200, np.uint8)
-
-
-@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
-@pytest.mark.parametrize("mark", [Disposition(0), Disposition.default, Disposition.attached_pic])
-@pytest.mark.parametrize("decoder", ["auto", "decord"])
-def test_a_still_before_the_film_is_passed_over(tmp_path, container, mark, decoder):
-    path = streams(tmp_path / f"a.{container}", STILL, SOURCE, marks=(mark, Disposition(0)))
-    for span in (None, (10, 20)):
-        frames, indices = read_frames(path, np.arange, decoder, span)
-        assert nearest(frames, SOURCE) == indices.tolist() == [*range(*(span or (0, COUNT)))]
-
-
-def test_of_two_films_it_is_the_one_marked_as_the_default(tmp_path):
-    marks = (Disposition(0), Disposition.default)
-    path = streams(tmp_path / "a.mkv", noise(COUNT, seed=1), SOURCE, marks=marks)
-    assert nearest(read_frames(path, np.arange)[0], SOURCE) == [*range(COUNT)]
-
-
-def test_a_cover_alone_is_no_video(tmp_path):
-    path = streams(tmp_path / "a.mp4", STILL, marks=[Disposition.attached_pic])
-    assert "no video stream" in refusal(path)
-
-
-def test_a_list_of_other_files_is_not_followed(tmp_path):
-    video = encode(tmp_path / "other.ts", SOURCE, "libx264", "yuv420p", **X264)
-    path = tmp_path / "a.mp4"
-    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{video}\n#EXT-X-ENDLIST\n")
-    refusal(path)
 
 
 def test_frames_of_two_sizes_are_refused_only_where_both_are_picked(tmp_path):
@@ -155,50 +105,3 @@ def test_a_damaged_index_of_an_avi_gives_no_wrong_frame(tmp_path, sound):
                 assert nearest(frames, SOURCE) == indices.tolist(), (path.name, decoder)
                 read[decoder] += 1
     assert read["auto"] > 20
-
-
-def test_a_damaged_frame_is_refused_with_all_that_is_predicted_from_it(tmp_path):
-    path = encode(tmp_path / "a.mp4", SOURCE, "mpeg4", "yuv420p", **XVID)
-    content = bytearray(path.read_bytes())
-    with av.open(str(path)) as file:
-        start = file.streams.video[0].index_entries[14].pos + 60
-    content[start : start + 340] = bytes(340)
-    path.write_bytes(content)
-    for picked in (18, 22):
-        assert "damaged" in refusal(path, lambda n, p=picked: np.array([p]))
-    frames, _ = read_frames(path, lambda n: np.array([2, 9, 25, 40]))
-    assert nearest(frames, SOURCE) == [2, 9, 25, 40]
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from vxbench.datasets.base import ClipRef, VideoDataset
-VideoDataset(int(sys.argv[2]), 32, 32, decoder=sys.argv[3]).load(ClipRef("a", Path(sys.argv[1]), 0))
-print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
-"""
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A video, and a folder of frames, of 3840 x 2160 pixels."""
-    folder = tmp_path_factory.mktemp("large")
-    frames = np.zeros((16, 2160, 3840, 3), np.uint8)
-    for index, frame in enumerate(frames):
-        frame[:, 200 * index : 200 * index + 200] = 255
-        Image.fromarray(frame).save(folder / f"img_{index + 1:05d}.jpg")
-    return encode(folder / "a.mp4", frames, "libx264", "yuv420p", preset="ultrafast"), folder
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
-@pytest.mark.parametrize(("decoder", "folder"), [("auto", False), ("decord", False), ("auto", True)])
-def test_memory_does_not_grow_with_the_frames_of_a_large_video(large, decoder, folder):
-    """A frame of it takes 24 MB in RGB; 16 of them took a gigabyte."""
-
-    def peak(frames):
-        words = [sys.executable, "-c", PEAK, str(large[folder]), str(frames), decoder]
-        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) >> 10
-
-    few, many = peak(2), peak(16)
-    assert many - few < 120
-    assert many < 400

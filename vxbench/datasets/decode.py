@@ -226,9 +226,13 @@ def _from_keyframe(container, stream, first: int) -> Iterator[tuple]:
 
 def _through_decord(path: Path, frames: np.ndarray, indices: np.ndarray, fit: Fit) -> np.ndarray:
     """The frames of these indices as decord gives them, once each is known to be the one that FFmpeg gives (frames)."""
-    reader = _decord_reader(path)
-    pairs = zip(indices.tolist(), frames, strict=True)
-    return np.stack([_agreeing(reader[index].asnumpy(), index, shown, fit) for index, shown in pairs])
+    from decord import DECORDError
+
+    try:
+        reader, pairs = _decord_reader(path), zip(indices.tolist(), frames, strict=True)
+        return np.stack([_agreeing(reader[index].asnumpy(), index, shown, fit) for index, shown in pairs])
+    except (DECORDError, IndexError) as error:  # its message is a place in its source
+        raise ClipError("undecodable", "decord cannot read it; decoder=auto does") from error
 
 
 def _agreeing(pixels: np.ndarray, index: int, shown: np.ndarray, fit: Fit) -> np.ndarray:

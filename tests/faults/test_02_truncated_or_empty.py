@@ -1,4 +1,4 @@
-"""Videos that cannot be read: a failure row each, a line under the table, and the run goes on."""
+"""A truncated or empty video is a failure row and a line under the table; the run goes on, and mends it later."""
 
 import shutil
 from pathlib import Path
