@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import hydra
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from vxbench.errors import NotUnderstood, OutOfRange, UserError, did_you_mean, first_line
 from vxbench.plain_yaml import keep_plain
 from vxbench.targets import check_hydra, check_targets, resolved
+from vxbench.words import explained
 
 GROUPS = (
     *("model", "dataset", "explainer", "metric", "table", "sweep", "figure"),
@@ -35,6 +38,8 @@ FORMER_METRICS = {
     "step_ratio": "preservation",
     "time": "seconds",
 }
+NESTED = ("model/size", "hydra/launcher", *GROUPS)
+CLOSED = ("paths", "runner", "shard")  # nodes with no other keys than conf/run.yaml has
 SWEPT = "hydra.sweeper.params."  # before a group in a table's sweep
 FURTHER_CONFIGS = ("--config-dir", "-cd", "hydra.searchpath=")  # beginnings of words that name folders of configs
 PLUGINS = {"hydra/launcher": ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")}  # options besides conf/'s
@@ -111,14 +116,37 @@ def compose(overrides: list[str], name: str = "run", with_hydra: bool = False, m
     Raises:
         HydraException, OmegaConfBaseException, NotUnderstood: an override that fits nothing, a file that is no config.
     """
+    with understood(overrides, name), config_loader():
+        if multirun:
+            how = {"run_mode": RunMode.MULTIRUN, "from_shell": False, "with_log_configuration": False}
+            return GlobalHydra.instance().hydra.compose_config(name, overrides, **how)
+        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+
+
+@contextmanager
+def understood(words: Sequence[str], name: str) -> Iterator[None]:
+    """Says in words of our own what Hydra does not understand of these, as it composes conf/<name>.yaml in the block.
+
+    Raises:
+        NotUnderstood: that.
+    """
     try:
-        with config_loader():
-            if multirun:
-                how = {"run_mode": RunMode.MULTIRUN, "from_shell": False, "with_log_configuration": False}
-                return GlobalHydra.instance().hydra.compose_config(name, overrides, **how)
-            return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+        yield
     except UnicodeDecodeError as error:
         raise NotUnderstood(f"a file of configs is not text in UTF-8: {error}") from error
+    except HydraException as error:
+        if line := explained(error, words, lambda node: _keys(node, words, name)):
+            raise NotUnderstood(line) from error
+        raise
+
+
+def _keys(node: str, words: Sequence[str], name: str) -> list[str]:
+    """The keys of a node, with the groups at the root, under those of the words that choose a group's option."""
+    chosen = [word for word in words if word.partition("=")[0].lstrip("+") in GROUPS and "," not in word]
+    with config_loader():
+        config = hydra.compose(name, chosen)
+    found = OmegaConf.select(config, node) if node else config
+    return [*map(str, found), *(() if node else NESTED)] if isinstance(found, DictConfig) else []
 
 
 def check_further(words: Sequence[str], overrides: list[str], name: str) -> None:
@@ -154,6 +182,7 @@ def check_choices(overrides: list[str]) -> None:
     if any(word.startswith(FURTHER_CONFIGS) for word in overrides):
         return
     for override in overrides:
+        _check_key(override)
         key, _, value = override.lstrip("+").partition("=")
         group = key.removeprefix(SWEPT).split("@")[0]
         if group not in (*GROUPS, *PLUGINS):
@@ -162,6 +191,29 @@ def check_choices(overrides: list[str]) -> None:
             _check_name(group, name)
         if group == "hydra/launcher" and value.startswith("ray") and not find_spec("ray"):
             raise NotUnderstood(f"{override}: Ray is not installed; docs/cluster.md says how")
+
+
+def _check_key(word: str) -> None:
+    """Refuses a key that no config has, which Hydra adds where a + stands before it, and nobody reads."""
+    key = word.partition("=")[0].lstrip("+~")
+    top, *below = re.split(r"[./@:]", key)
+    if word.startswith("-") or not ("=" in word or word.startswith("~")):
+        return
+    known = _primary_keys()
+    if top not in known:
+        raise NotUnderstood(f"{word}: the config has no {top}{did_you_mean(top, known)}")
+    if top in CLOSED and below and below[0] not in known[top]:
+        raise NotUnderstood(f"{word}: {top} has no {below[0]}{did_you_mean(below[0], known[top])}")
+
+
+@cache
+def _primary_keys() -> dict[str, list[str]]:
+    """The keys of the config of any command, each with the keys below it that conf/run.yaml and its like have."""
+    keys: dict[str, list[str]] = {group: [] for group in (*GROUPS, "scale", "hydra", "weights", "select")}
+    for path in conf_dir().glob("*.yaml"):
+        for key, node in OmegaConf.load(path).items_ex(resolve=False):
+            keys[str(key)] = list(node) if isinstance(node, DictConfig) else []
+    return keys
 
 
 def _names(value: str) -> list[str]:

@@ -11,7 +11,7 @@ from helpers.paths import ROOT
 LAYERS = (  # from the bottom; what stands in one line does not import each other
     {"errors", "pickles"},
     {"files", "stop"},
-    {"device", "ranges", "fact", "plain_yaml", "targets"},
+    {"device", "ranges", "fact", "plain_yaml", "targets", "words"},
     {"datasets", "network", "config"},
     {"models", "explainers"},
     {"metrics"},

@@ -1,20 +1,31 @@
 """Checks which clips of the data sets are there, can be decoded and are annotated."""
 
+import hashlib
 import sys
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
-from vxbench.commands.common import DONE, FAILED, Parser, add_overrides, is_override, parser, run_command, understanding
+from vxbench.commands.common import (
+    DONE,
+    FAILED,
+    Parser,
+    add_overrides,
+    is_override,
+    override,
+    parser,
+    run_command,
+    understanding,
+)
 from vxbench.config import check_choices, compose, options
 from vxbench.datasets.base import Clip, ClipRef, VideoDataset
+from vxbench.datasets.media import content_digest
 from vxbench.datasets.pool import DecodePool
 from vxbench.datasets.subset import counted
 from vxbench.errors import ClipError, NotUnderstood, OutOfRange, UserError, did_you_mean
 from vxbench.runner.data import open_dataset
 from vxbench.runner.progress import Progress
+from vxbench.words import quoted
 
 CHUNK = 64  # clips held in memory at a time
 SHOWN = 5  # clips named for each kind of problem
@@ -40,6 +51,7 @@ def _page() -> Parser:
     page.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(options('dataset'))}; else all")
     page.add_argument("--split", help="another split than the tables use")
     page.add_argument("--tables", action="store_true", help="only the clips that the tables draw")
+    page.add_argument("--digest", action="store_true", help="print a digest of the content of the clips' files")
     page.add_argument("--workers", type=int, default=2, help="decoding processes")
     page.add_argument("--timeout", type=float, default=60, help="seconds after which a clip counts as hung")
     add_overrides(page)
@@ -51,12 +63,15 @@ def _check_all(given: Namespace) -> int:
     overrides = _overrides(given)
     check_choices(overrides)
     with understanding(OutOfRange), DecodePool(given.workers, given.timeout) as pool:
-        sound = [check(name, pool, overrides) for name in names]
+        sound = [check(name, pool, overrides, given.digest) for name in names]
     return DONE if all(sound) else FAILED
 
 
-def check(name: str, pool: DecodePool, overrides: list[str]) -> bool:
-    """Load every clip of a data set and say what was found; whether all of it is sound."""
+def check(name: str, pool: DecodePool, overrides: list[str], digest: bool = False) -> bool:
+    """Load every clip of a data set and say what was found; whether all of it is sound.
+
+    digest: whether one of the content of the clips' files is said too.
+    """
     config = compose([f"dataset={name}", *overrides])
     try:
         dataset = open_dataset(config)
@@ -65,7 +80,23 @@ def check(name: str, pool: DecodePool, overrides: list[str]) -> bool:
         return False
     by_kind = problems(name, dataset, pool)
     _report(f"{name} {config.dataset.split}", dataset, by_kind)
+    if digest:
+        print(f"  digest: {_digest(dataset.clips)}", flush=True)
     return not by_kind
+
+
+def _digest(refs: Sequence[ClipRef]) -> str:
+    """Tells the clips and the bytes of their files from any others: the same on every machine that has the same."""
+    files = {ref.id: _content(ref) for ref in refs}
+    text = "\n".join(f"{clip} {files[clip]}" for clip in sorted(files) if files[clip])
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]} of {counted(len(text.splitlines()), 'clip')}"
+
+
+def _content(ref: ClipRef) -> str:
+    try:
+        return content_digest(ref.path, ref.span)
+    except (OSError, ClipError):  # which is counted above
+        return ""
 
 
 def problems(name: str, dataset: VideoDataset, pool: DecodePool) -> Problems:
@@ -136,13 +167,8 @@ def _names(only: Sequence[str] | None) -> list[str]:
 
 def _overrides(given: Namespace) -> list[str]:
     """All clips of the split unless only those of the tables are asked for; a cache of decoded clips is not trusted."""
-    root = [f"paths.data={_quoted(given.root)}"] if given.root else []
+    root = [f"paths.data={quoted(given.root)}"] if given.root else []
     split = [f"dataset.split={given.split}"] if given.split else []
     every = [] if given.tables else ["dataset.per_class=null"]
-    words = [*given.overrides, *filter(is_override, given.only or ())]
+    words = [*given.overrides, *map(override, filter(is_override, given.only or ()))]
     return [f"profile={given.profile}", "dataset.cache=null", *root, *split, *every, *words]
-
-
-def _quoted(text: str) -> str:
-    """The text as it is, whatever Hydra's grammar makes of its characters."""
-    return QuotedString(text, Quote.single).with_quotes()

@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +30,16 @@ _by_us = False  # whether HYDRA_FULL_ERROR is set because Hydra runs, and not by
 
 class Parser(argparse.ArgumentParser):
     """A command's parser, which raises NotUnderstood where argparse would print its usage and exit."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Names an unknown option before argparse takes its value for a word of its own."""
+        known = list(self._option_string_actions)
+        for word in sys.argv[1:] if args is None else args:
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                near = get_close_matches(name, known, n=1, cutoff=0.75)
+                self.error(f"unrecognized arguments: {name}{f'; did you mean {near[0]}?' if near else ''}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise NotUnderstood(f"{message}; {self.prog} --help says what there is")
@@ -57,18 +69,22 @@ def parser(name: str, about: str, examples: Sequence[str]) -> Parser:
     )
 
 
-def add_overrides(page: Parser, config: str = "run") -> None:
-    """Lets key=value words set keys of conf/<config>.yaml; they become `overrides`."""
+def add_overrides(page: Parser, config: str = "run", texts: Collection[str] = ()) -> None:
+    """Lets key=value words set keys of conf/<config>.yaml; they become `overrides`. texts: see `mended`."""
     where = f"sets a key of conf/{config}.yaml, or picks an option of a group: a file of conf/<group>/"
     keys = f"`vxbench {config} --cfg job` prints all keys" if config != "explain" else "docs/explain.md has more"
-    page.add_argument("overrides", nargs="*", type=override, metavar="key=value", help=f"{where}; {keys}")
+    page.add_argument(
+        "overrides", nargs="*", type=partial(override, texts=texts), metavar="key=value", help=f"{where}; {keys}"
+    )
 
 
-def override(word: str) -> str:
-    """The word if it may be an override of Hydra; argparse's error otherwise."""
+def override(word: str, texts: Collection[str] = ()) -> str:
+    """The word, mended, if it may be an override of Hydra; argparse's error otherwise."""
+    from vxbench.words import mended
+
     if not is_override(word):
         raise argparse.ArgumentTypeError(f"{word} is not key=value")
-    return word
+    return mended(word, texts)
 
 
 def is_override(word: str) -> bool:
@@ -102,7 +118,9 @@ def hydra_words(page: Parser, argv: Sequence[str] | None) -> list[str]:
     given = page.parse_intermixed_args(words)
     if given.resolve and not given.cfg:
         page.error("--resolve goes with --cfg alone")
-    return [*given.overrides, *(word for word in words if word not in given.overrides)]
+    from vxbench.words import mended
+
+    return [*given.overrides, *(word for word in words if mended(word) not in given.overrides)]
 
 
 def composable(words: Sequence[str]) -> list[str]:
@@ -122,11 +140,11 @@ def run_hydra(task: Callable, config: str, words: Sequence[str]) -> None:
     """
     import hydra
 
-    from vxbench.config import check_choices, check_further, conf_dir
+    from vxbench.config import check_choices, check_further, conf_dir, understood
 
     check_choices(words)
     check_further(words, composable(words), config)
-    with _command_line(words):
+    with _command_line(words), understood(words, config):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(task)()
 
 

@@ -1,6 +1,5 @@
 """Explains a video of the user's own."""
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, open_dict
 
 from vxbench.commands.common import Parser, add_overrides, parser, run_command
@@ -24,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _page() -> Parser:
     page = parser("explain", ABOUT, EXAMPLES)
-    add_overrides(page, "explain")
+    add_overrides(page, "explain", ("video", "target"))
     return page
 
 
@@ -41,7 +40,6 @@ def composed(words: list[str]) -> tuple[DictConfig, dict[str, str]]:
     Raises:
         NotUnderstood: no video, or an option that does not exist. HydraException: other words that make no config.
     """
-    words = [_quoted(word) for word in words]
     check_choices(words)
     if not any(word.startswith("video=") for word in words):
         raise NotUnderstood("no video; vxbench explain video=my.mp4")
@@ -58,9 +56,3 @@ def composed(words: list[str]) -> tuple[DictConfig, dict[str, str]]:
 
 def _compose(words: list[str]) -> DictConfig:
     return compose(words, "explain", with_hydra=True)
-
-
-def _quoted(word: str) -> str:
-    """Names of files and classes as they are, whatever Hydra's grammar makes of their characters."""
-    key, _, value = word.partition("=")
-    return f"{key}={QuotedString(value, Quote.single).with_quotes()}" if key in ("video", "target") else word

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vxbench.commands.common import DONE, FAILED, Parser, is_override, one_line, parser, refuse, run_command
+from vxbench.commands.common import DONE, FAILED, Parser, is_override, one_line, override, parser, refuse, run_command
 from vxbench.config import check_choices, options
 from vxbench.errors import ClipError, NotApplicable, NotUnderstood, UserError, did_you_mean, first_line
 from vxbench.files import check_writable, write_whole
@@ -32,7 +32,7 @@ def _page() -> Parser:
 def _figures(words: list[str]) -> int:
     from vxbench.figures.common import composed, files_of
 
-    overrides = [word for word in words if is_override(word)]
+    overrides = [override(word) for word in words if is_override(word)]
     keys = wanted([word for word in words if not is_override(word)])
     check_choices(overrides)
     configs = {key: composed(key, overrides) for key in keys}

@@ -68,7 +68,7 @@ def cells(what: str, overrides: list[str]) -> list[DictConfig]:
     try:
         with understood(overrides, "run"):
             return list(_composed([what, *(override for override in overrides if not override.startswith("-"))]))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, NotUnderstood) as error:
         raise NotUnderstood(f"{what.partition('=')[2]}: {first_line(error)}") from error
 
 
