@@ -1,6 +1,7 @@
 """Each data set is opened and every clip loaded; what is wrong is counted, named, and told by the exit status."""
 
 import pickle
+import re
 import shutil
 
 import pytest
@@ -30,6 +31,24 @@ def test_sound_data_pass(mini_data, capsys):
 def test_only_the_clips_of_the_tables_are_checked_on_demand(mini_data, capsys):
     assert main(["--root", str(mini_data), *ONLY, "--profile", "smoke", "--tables"]) == 0
     assert "8 clips listed" in capsys.readouterr().out
+
+
+def test_the_digest_is_that_of_the_files_content(copy, capsys, tmp_path):
+    def digest(root) -> str:
+        main(["--root", str(root), *ONLY, "--digest"])
+        [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  digest")]
+        return line
+
+    first = digest(copy)
+    assert re.fullmatch(r"  digest: [0-9a-f]{16} of 16 clips", first)
+    assert digest(shutil.copytree(copy, tmp_path / "moved", copy_function=shutil.copyfile)) == first  # other times
+    east, west = (video(copy, f"v_ClockwiseFrom{name}_g01_c01") for name in ("East", "West"))
+    content = east.read_bytes()
+    east.write_bytes(west.read_bytes())
+    west.write_bytes(content)
+    assert digest(copy) != first
+    west.unlink()
+    assert digest(copy).endswith(" of 15 clips")
 
 
 def test_each_problem_is_counted_and_named(copy, capsys):

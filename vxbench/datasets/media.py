@@ -6,6 +6,7 @@ Other files, as the optical flow that some tools keep beside the frames, are pas
 """
 
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -132,12 +133,41 @@ def state(path: Path, span: tuple[int, int] | None = None) -> tuple:
         OSError: it is not there or not to be read.
         ClipError: `undecodable`, see `frame_numbers`.
     """
-    paths = [path]
-    if path.is_dir():
-        images = frame_numbers(path)
-        paths = [images[t] for t in sorted(images) if span is None or span[0] <= t < span[1]]
-    found = [(each.name, each.stat()) for each in paths]
+    found = [(each.name, each.stat()) for each in files_of(path, span)]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+
+
+def files_of(path: Path, span: tuple[int, int] | None = None) -> list[Path]:
+    """The video, or the images of a span of a folder in their order.
+
+    Raises:
+        ClipError: `undecodable`, see `frame_numbers`.
+    """
+    if not path.is_dir():
+        return [path]
+    images = frame_numbers(path)
+    return [images[t] for t in sorted(images) if span is None or span[0] <= t < span[1]]
+
+
+def content_digest(path: Path, span: tuple[int, int] | None = None) -> str:
+    """Digest of the bytes of these files, "" where one is not there or no regular file; names and times do not matter.
+
+    Raises:
+        OSError: one is not to be read.
+        ClipError: `undecodable`, see `frame_numbers`.
+    """
+    files = files_of(path, span)
+    if not all(file.is_file() for file in files):
+        return ""
+    digests = [_file_digest(file, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _file_digest(path: Path, changed: int) -> str:
+    """Several clips of one video ask for it one after the other."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def frame_numbers(folder: Path) -> dict[int, Path]:
