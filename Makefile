@@ -29,6 +29,15 @@ ifneq ($(CKPT_ROOT),)
 export VXBENCH_CHECKPOINTS := $(CKPT_ROOT)
 endif
 
+# A variable that nothing here reads is a misspelt one, or goes to the programs.
+READ := PYTHON PROFILE PAPER DATA_ROOT CKPT_ROOT JOBS BANDS ARGS BENCH
+PASSED_ON := OMP_NUM_THREADS VXBENCH_% CUDA_% HYDRA_% SHELL MAKEFLAGS
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out $(READ) $(PASSED_ON),$(GIVEN)),$(error there is no variable $(name); there are $(READ)))
+ifneq ($(JOBS),)
+$(if $(shell printf '%s' '$(JOBS)' | grep -Ex '[1-9][0-9]*'),,$(error JOBS=$(JOBS) is no number of jobs; it is 1 or more))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help install mini test test-quick lint format smoke reproduce-all plan-all sweep-fep select-fep figures report reference train-mini check-data docs benchmark clean
 

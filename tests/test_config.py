@@ -271,3 +271,16 @@ def test_a_nested_target_is_refused_too():
     config = composed("+explainer.inner={_target_: os.getcwd}")
     with pytest.raises(UserError, match=r"explainer\.inner\._target_"):
         build(config, "explainer")
+
+
+@pytest.mark.parametrize(
+    ("key", "options_"),
+    [("stc", ["dc_acc_stc"]), ("top1", ["topk"]), ("insertion", ["deletion_insertion"])],
+)
+def test_a_value_of_a_metric_names_the_options_that_give_it(key, options_):
+    with pytest.raises(UserError) as caught:
+        check_choices([f"metric={key}"])
+    said = str(caught.value)
+    assert said.startswith(f"metric={key} is a value that others give: ")
+    assert all(f"metric={option}" in said for option in options_)
+    assert "spatial_pointing" not in said

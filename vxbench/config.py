@@ -227,8 +227,20 @@ def _check_name(group: str, name: str) -> None:
     known = options(group)
     if group == "metric" and name in FORMER_METRICS:
         raise NotUnderstood(f"metric={name} is called metric={FORMER_METRICS[name]}")
+    if group == "metric" and name not in known and (holding := _metrics_with(name)):
+        raise NotUnderstood(f"metric={name} is a value that others give: {' or '.join(holding)}")
     if name not in known:
         raise NotUnderstood(f"{group}={name} does not exist{did_you_mean(name, known)}")
+
+
+def _metrics_with(key: str) -> list[str]:
+    """The words that choose a metric among whose values one has this name."""
+    nodes = {option: compose([f"metric={option}"]) for option in options("metric")}
+    return [
+        f"metric={option}"
+        for option, config in nodes.items()
+        if any(key == name or key in build(config, f"metric.{name}").keys for name in config.metric)
+    ]
 
 
 def build(config: DictConfig, key: str, **extra: Any) -> Any:
