@@ -13,7 +13,8 @@ from vxbench import __version__
 from vxbench.commands import NAMES, main
 from vxbench.commands.common import STATUSES
 
-SCRIPTS = {path.stem.replace("_", "-") for path in (ROOT / "scripts").glob("*.py")}
+TOOLS = {"soak"}  # scripts for work on vxbench itself
+SCRIPTS = {path.stem.replace("_", "-") for path in (ROOT / "scripts").glob("*.py")} - TOOLS
 OVERRIDDEN = ("run", "reproduce", "plan", "explain", "train", "check-data", "checkpoints", "figure", "select-fep")
 LIGHT = "import sys; from vxbench.commands import main; status = main({words}); assert 'torch' not in sys.modules"
 

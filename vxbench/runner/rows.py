@@ -15,6 +15,7 @@ COLUMNS = {
     "clip": "str",  # the clip's id
     "label": "int64",  # ground truth, index into the data set's classes
     "target": "int64",  # the class explained; -1 for a clip that failed before
+    "predicted": "int64",  # the class with the highest score of the clip as it is; -1 where nobody knows
     "status": "str",  # ok | failed
     "metric": "str",  # key of published.csv; "" for a failed clip
     "value": "float64",  # NaN where the clip cannot be scored
@@ -24,7 +25,8 @@ COLUMNS = {
     "group": "int64",  # the mean is one over groups; 0 where there is but one
     "curve": "object",  # list of float, what the value was computed from, or None
 }
-ATTEMPT = "attempt"  # int64, how often the clip was computed before; of parts alone, and 0 where they lack it
+ATTEMPT = "attempt"  # int64, how often the clip was computed before; of parts alone
+LATER = {"predicted": -1, ATTEMPT: 0}  # columns that early parts lack, and what stands in them then
 STATUSES = ("ok", "failed")
 VERSION = 1  # of the columns and their meaning; a part says which it has
 KEY = b"vxbench"  # of a part's own facts in the schema's metadata
@@ -68,8 +70,8 @@ def decoded(content: bytes, cell: str) -> pa.Table:
     table = file.read(use_threads=False).replace_schema_metadata()
     table.validate(full=True)
     _check_values(table)
-    if ATTEMPT not in table.column_names:
-        table = table.append_column(ATTEMPT, pa.array(np.zeros(len(table), np.int64)))
+    for name in [name for name in LATER if name not in table.column_names]:
+        table = table.append_column(name, pa.array(np.full(len(table), LATER[name], np.int64)))
     return table.select(SCHEMA.names).cast(SCHEMA)
 
 
@@ -83,7 +85,7 @@ def _check_facts(facts: bytes | None, cell: str) -> None:
 
 
 def _check_columns(schema: pa.Schema) -> None:
-    lacking = [name for name in COLUMNS if name not in schema.names]
+    lacking = [name for name in COLUMNS if name not in (*schema.names, *LATER)]
     unknown = [name for name in schema.names if name not in ALLOWED]
     for wrong, what in ((lacking, "lacks"), (unknown, "has")):
         if wrong:
@@ -107,14 +109,17 @@ def settled(tables: list[pa.Table]) -> pa.Table:
     A clip that succeeded once is ok, whatever failed before or after; of several rows for one clip and metric the last
     attempt's holds. The same whichever tables were settled among themselves before.
     """
-    table = _without_outlived(pa.concat_tables([SCHEMA.empty_table(), *tables]))
+    table = _without_outlived(pa.concat_tables(tables or [SCHEMA.empty_table()]))
+    order = _order(table)
+    return table if (np.diff(order) == 1).all() and len(order) == len(table) else table.take(order)
+
+
+def _order(table: pa.Table) -> np.ndarray:
+    """Indices of the rows that hold, as they are sorted."""
     clips, metrics = _ranks(table["clip"]), _ranks(table["metric"])
     place = clips * (metrics.max(initial=0) + 1) + metrics
-    if (np.diff(place) > 0).all():
-        return table
     order = np.lexsort((_tie_breaks(table, place), -table[ATTEMPT].to_numpy(), place))
-    first = np.diff(place[order], prepend=-1) > 0
-    return table.take(order[first])
+    return order[np.diff(place[order], prepend=-1) > 0]
 
 
 def _without_outlived(table: pa.Table) -> pa.Table:

@@ -23,15 +23,14 @@ import yaml
 from vxbench.errors import UserError
 from vxbench.files import locked, write_whole
 from vxbench.runner.parts import ASIDE, Damaged, Part, Parts, WhenDamaged, left_out, parsed, put_aside, sound
-from vxbench.runner.rows import ATTEMPT, COLUMNS, decoded, encoded, settled, table_of
+from vxbench.runner.rows import ATTEMPT, COLUMNS, SCHEMA, decoded, encoded, settled, table_of
 
 NOT_APPLICABLE = "not_applicable.txt"  # why the method has no meaning for the model
 CLIPS = "clips.txt"  # ids of all clips of the cell, one a line: the draw, on record
 PROVENANCE = "provenance.json"  # one record a run
 CONFIG = "config.yaml"  # all that decides the cell's numbers
-SEAL = "# SHA-256 of the lines below:"  # first line of CLIPS, with which one that was cut is found
 MEND_DISK = "make room or give the right to write there, and run again: what was computed is kept"
-OPTIONAL = {"weight": 1.0, "group": 0, "curve": None}
+OPTIONAL = {"predicted": -1, "weight": 1.0, "group": 0, "curve": None}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is several times as fast
 IN_MEMORY = 1_000_000  # rows that a process keeps of the cells it read last; more if one cell has more
 
@@ -45,7 +44,7 @@ class Store:
         self.folder, cell = Path(folder), Path(folder).absolute().name
         decode = partial(parsed, parse=partial(decoded, cell=cell), what="file of rows")
         self._parts = Parts(self.folder, ".parquet", decode, partial(encoded, cell=cell))
-        self._attempts: dict[str, int] = {}  # of the clips that were computed before
+        self._before = SCHEMA.empty_table()  # rows that lay here when the run began
 
     def begin(self) -> None:
         """Prepares the store for a run: what is damaged is set aside, so that it is made again.
@@ -60,9 +59,7 @@ class Store:
         for name, parse in PARSERS.items():
             self._note(name, parse, None, put_aside)
         self._pictures(put_aside)
-        table = self._table(put_aside)
-        last = table.group_by("clip").aggregate([(ATTEMPT, "max")])
-        self._attempts = dict(zip(*(last[name].to_pylist() for name in ("clip", f"{ATTEMPT}_max")), strict=True))
+        self._before = self._table(put_aside).select(["clip", ATTEMPT])
 
     def rows(self) -> pd.DataFrame:
         """The rows of all clips of the draw, sorted by clip and metric, with the columns COLUMNS; the caller's own.
@@ -94,12 +91,15 @@ class Store:
         """
         for picture in pictures:
             self._write(f"pictures/{_digest(picture.clip)}.npz", picture.save)
-        attempts = {clip: self._attempts.get(clip, -1) + 1 for clip in rows["clip"]}
-        numbered = rows.assign(**{ATTEMPT: rows["clip"].map(attempts).astype("int64")})
-        content = self._parts.encode([table_of(numbered)])
+        content = self._parts.encode([table_of(rows.assign(**{ATTEMPT: self._attempts(rows["clip"])}))])
         self._write(self._parts.name(content), content)
-        self._attempts |= attempts
         self._parts.merge_full()
+
+    def _attempts(self, clips: pd.Series) -> list[int]:
+        """How often each clip had been computed when the run began."""
+        before = self._before.filter(pc.is_in(self._before["clip"], pa.array(clips.unique(), pa.large_string())))
+        last = {row["clip"]: row[ATTEMPT] for row in before.sort_by(ATTEMPT).to_pylist()}
+        return [last.get(clip, -1) + 1 for clip in clips]
 
     def finish(self) -> None:
         """Joins the parts of a cell of which nothing is left to compute: one file, or a few large ones."""
@@ -176,6 +176,8 @@ class Store:
         if parts != before or damaged is not left_out:
             parts, tables = self._parts.read_all(damaged)
             table = settled(tables)
+            del tables
+            pa.default_memory_pool().release_unused()  # which keeps what a million rows were read from otherwise
         _read[self.folder.absolute()] = (parts, table)
         _forget()
         return table
@@ -201,17 +203,23 @@ def _reason(content: bytes) -> str:
 
 
 def _sealed(clips: Iterable[str]) -> str:
+    """The lines of CLIPS, the first of which tells if others are gone."""
     lines = "".join(f"{clip}\n" for clip in clips)
-    return f"{SEAL} {_digest(lines)}\n{lines}"
+    return f"{_seal(lines)}\n{lines}"
+
+
+def _seal(lines: str) -> str:
+    return f"# SHA-256 of the lines below: {_digest(lines)}"
 
 
 def _draw(content: bytes) -> list[str]:
     """Cells of earlier versions have a list without a seal, which is believed."""
     text = content.decode()
-    first, *lines = text.removesuffix("\n").split("\n")
-    if not text or (text.startswith(SEAL[0]) and text != _sealed(lines)):
+    first, _, rest = text.partition("\n")
+    sealed = first.startswith("#")
+    if not text or (sealed and first != _seal(rest)):
         raise Damaged("is not the list that was written")
-    return lines if text.startswith(SEAL[0]) else [first, *lines]
+    return (rest if sealed else text).removesuffix("\n").split("\n")
 
 
 def _identity(content: bytes) -> dict[str, Any]:
