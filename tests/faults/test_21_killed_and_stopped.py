@@ -61,7 +61,7 @@ def test_a_stopped_run_ends_in_order(sent, runner, scratch):
 def test_a_stopped_sweep_ends_its_workers_in_order(runner, scratch):
     process = begun(runner, *SWEEP)
     process.send_signal(signal.SIGTERM)  # to the sweep alone, as a scheduler does
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert err == "error: stopped by SIGTERM; what was computed is kept, run again for the rest\n"
     assert (ours(scratch), hidden(runner)) == ([], [])

@@ -35,14 +35,13 @@ def say_replaced(store: Store, refs: Iterable[ClipRef], dataset: str) -> None:
     replaced = [clip for clip, file in files.items() if file and file != known[clip]]
     if replaced:
         names = ", ".join(replaced[:SHOWN]) + (", ..." if len(replaced) > SHOWN else "")
-        _say(
-            f"{counted(len(replaced), 'clip')} of {dataset}: files of another size or time than their results ({names})"
-        )
+        number = counted(len(replaced), "clip")
+        _say(f"the files of {number} of {dataset} have another size or time than when they were computed ({names})")
 
 
 @cache
 def _say(what: str) -> None:
-    print(f"note: {what}; force=true computes them anew", file=sys.stderr, flush=True)
+    print(f"note: {what}; force=true computes anew", file=sys.stderr, flush=True)
 
 
 def _known(store: Store) -> dict[str, State]:
