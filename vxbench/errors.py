@@ -3,10 +3,13 @@
 Each message is one line: what is wrong, where, what to do. Only `Missing` has more.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 LISTED = 12  # known names in a message, where none is near
+# What commands a terminal, hides a text or turns its order about: control characters, marks of direction, surrogates.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 SHOWN = 5  # things that a message lists, one a line, before it says how many more there are
 
 
@@ -50,6 +53,11 @@ class ClipError(Exception):
 
     def __reduce__(self):
         return type(self), (self.kind, self.message)
+
+
+def printable(text: str) -> str:
+    """The text with what would not be seen as it is spelled out, as \\x1b; ends of lines and tabs stay."""
+    return _UNSEEN.sub(lambda sign: sign[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def few(things: Iterable[str], indent: str = "  ") -> list[str]:

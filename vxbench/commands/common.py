@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
-from vxbench.errors import ClipError, Missing, NotApplicable, NotUnderstood, UserError
+from vxbench.errors import ClipError, Missing, NotApplicable, NotUnderstood, UserError, printable
 from vxbench.files import clear_scratch
 from vxbench.stop import Stopped, check_stopped, stoppable
 
@@ -183,8 +183,7 @@ def run_command(action: Callable[[], int | None], stopped: str = "") -> int:
 
     stopped: what to tell the user who stops it, by Ctrl-C or a signal.
     """
-    _print_anything()
-    with stoppable():
+    with stoppable(), _print_anything():
         clear_scratch()
         try:
             return _done(action)
@@ -211,11 +210,31 @@ def _done(action: Callable[[], int | None]) -> int:
         raise
 
 
-def _print_anything() -> None:
-    """Lets names and signs that the terminal's encoding lacks be printed, by their numbers."""
-    for stream in (sys.stdout, sys.stderr):
+class _Printable:
+    """A stream to which only text goes: a name in it commands no terminal. rich, which does, goes round it."""
+
+    def __init__(self, stream: TextIO):
+        self.rich_proxied_file = stream
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")  # signs that the terminal's encoding lacks
+
+    def write(self, text: str) -> int:
+        self.rich_proxied_file.write(printable(text))
+        return len(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self.rich_proxied_file, name)
+
+
+@contextmanager
+def _print_anything() -> Iterator[None]:
+    """Lets any name be printed: what the terminal would not show, or would obey, by its number."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (stream if isinstance(stream, _Printable) else _Printable(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 def _status_of(error: Exception) -> int | None:
@@ -230,7 +249,7 @@ def _status_of(error: Exception) -> int | None:
 
 def refuse(why: str, status: int = FAILED) -> int:
     """Says what is wrong, and returns the exit status."""
-    print(f"error: {why}", file=sys.stderr, flush=True)
+    print(f"error: {printable(why)}", file=sys.stderr, flush=True)
     return status
 
 

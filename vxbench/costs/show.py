@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vxbench.costs.pace import Timing, measure
 from vxbench.costs.plan import CellPlan, Planner
 from vxbench.device import machine
-from vxbench.errors import UserError, first_line
+from vxbench.errors import UserError, first_line, printable
 from vxbench.runner.multirun import cells
 
 WIDTH = 100
@@ -68,14 +69,14 @@ def show(plans: dict[str, list[CellPlan]], cells: list[CellPlan], paces: dict[st
 
 def _table(key: str, cells: list[CellPlan], paces: dict[str, Timing]) -> Table:
     several = len({cell.names[-1] for cell in cells}) > 1
-    table = Table(title=key, title_justify="left", box=SIMPLE, padding=0, show_edge=False, show_footer=True)
+    table = Table(title=_plain(key), title_justify="left", box=SIMPLE, padding=0, show_edge=False, show_footer=True)
     total = _row(cells, paces)
     for name in ("model", "data set", "explainer", "metric")[: 4 if several else 3]:
         table.add_column(name, "all" if name == "model" else "", overflow="fold")
     for name, footer in zip(("clips", "done", "forward", "backward", "time"), total, strict=True):
         table.add_column(name, footer, justify="right", no_wrap=True)
     for cell in cells:
-        table.add_row(*cell.names[: 4 if several else 3], *_row([cell], paces))
+        table.add_row(*map(_plain, cell.names[: 4 if several else 3]), *_row([cell], paces))
     return table
 
 
@@ -139,6 +140,11 @@ def _time(seconds: float | None) -> str:
         return "?"
     size, unit = next(((s, u) for s, u in ((3600, "h"), (60, "min")) if seconds >= s), (1, "s"))
     return f"{seconds / size:,.1f} {unit}"
+
+
+def _plain(name: str) -> Text:
+    """A name with nothing in it that rich or the terminal would obey."""
+    return Text(printable(name))
 
 
 def _say(line: str) -> None:

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from vxbench.errors import printable
+
 
 class Progress:
     """Counts clips, or what `unit` says; shows how many a second and the time left.
@@ -11,6 +13,7 @@ class Progress:
     """
 
     def __init__(self, name: str, total: int, live: bool, unit: str = "clips", every_s: float = 15.0):
+        name = printable(name)
         self.name, self.total, self.unit, self.every_s, self.done = name, total, unit, every_s, 0
         self.started = self.spoken = time.monotonic()
         self.bar = _bar(name, total) if live and total and sys.stderr.isatty() else None
@@ -42,6 +45,7 @@ class Progress:
 
 def _bar(name: str, total: int):
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -52,5 +56,5 @@ def _bar(name: str, total: int):
         TextColumn("{task.fields[pace]}"),
     )
     bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    bar.add_task(name, total=total, pace="")
+    bar.add_task(escape(name), total=total, pace="")
     return bar

@@ -15,6 +15,7 @@ from vxbench.files import fitted, locked, write_whole
 from vxbench.metrics.facts import fact
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.store import Store
+from vxbench.tables.render.long_csv import cell
 from vxbench.tables.statistics import estimate
 
 FOLDER = "sweeps"
@@ -148,7 +149,10 @@ def csv_name(name: str, pair: Pair) -> str:
 
 def write_grid(path: Path, grid: pd.DataFrame) -> Path:
     """Columns: the swept keys, metric, mean, low, high (95 % interval over clips), n, one_sided, FACTS and ORIGIN."""
-    write_whole(path, grid.to_csv(index=False).encode())
+    names = {
+        column: grid[column].map(lambda value: cell(value) if isinstance(value, str) else value) for column in grid
+    }
+    write_whole(path, grid.assign(**names).to_csv(index=False).encode())
     return path
 
 

@@ -3,9 +3,11 @@
 import re
 from itertools import groupby
 
+from vxbench.errors import printable
 from vxbench.tables.render.text import beside, block_title, blocks, interval, last_lines, number, sample
 from vxbench.tables.table import STATES, Row, Table
 
+PREAMBLE = r"\usepackage{booktabs,graphicx}"
 MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 # Scales a tabular that is wider than the text, and no other.
 SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -24,11 +26,11 @@ SIGNS = {
 def render(table: Table) -> str:
     """The table environment, to be read in with \\input."""
     lines = [
-        f"% {table.key}, profile {table.profile.name}. In the preamble: \\usepackage{{booktabs,graphicx}}",
+        f"% {_name(table.key)}, profile {_name(table.profile.name)}. In the preamble: {PREAMBLE}",
         r"\begin{table}[t]",
         r"\centering",
         rf"\caption{{{' '.join(escape(line) + '.' for line in (table.title, table.subtitle) if line)}}}",
-        rf"\label{{tab:{table.key.replace('_', '-')}}}",
+        rf"\label{{tab:{_name(table.key).replace('_', '-')}}}",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{3pt}",
     ]
@@ -39,7 +41,7 @@ def render(table: Table) -> str:
 
 def escape(text: str) -> str:
     """Text on one line with everything special to LaTeX spelled out, signs outside ASCII included."""
-    return "".join(SIGNS.get(sign, sign) for sign in " ".join(str(text).split()))
+    return "".join(SIGNS.get(sign, sign) for sign in printable(" ".join(str(text).split())))
 
 
 def _tabular(table: Table, indices: list[int]) -> list[str]:
@@ -88,7 +90,14 @@ def _pair(table: Table, index: int, own: str, paper: str) -> list[str]:
 
 
 def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    r"""A line of a tabular; a [ or * at its head would be taken for an argument of the \\ before it."""
+    guard = "{}" if cells[0].startswith(("[", "*")) else ""
+    return guard + " & ".join(cells) + r" \\"
+
+
+def _name(key: str) -> str:
+    """A key where LaTeX takes no escapes: in a comment or a label."""
+    return re.sub(r"[^\w.-]+", "-", key)
 
 
 def _notes(table: Table) -> list[str]:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from vxbench.errors import printable
 from vxbench.tables.comparison import Pair
 from vxbench.tables.orders import verdict
 from vxbench.tables.table import Column, Entry, Row, Table
@@ -14,6 +15,9 @@ FIELDS = (
     "skipped", "degenerate", "published", "blank", "doubt", "scored", "difference", "published_in_interval",
     "rank_tau", "rank_low", "rank_high", "rank_rows", "reason",
 )  # fmt: skip
+
+
+FORMULAS = ("=", "+", "-", "@", "\t")  # with which a spreadsheet's formulas begin
 
 
 def render(table: Table) -> str:
@@ -81,7 +85,13 @@ def _text(value) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else cell(value) if isinstance(value, str) else str(value)
+
+
+def cell(text: str) -> str:
+    """A text that a spreadsheet does not take for a formula."""
+    text = printable(text)
+    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 PAIR_FIELDS = (

@@ -2,6 +2,7 @@
 
 import re
 
+from vxbench.errors import printable
 from vxbench.tables.render.text import beside, block_title, blocks, heading, interval, last_lines, number, sample
 from vxbench.tables.table import STATES, Row, Table
 
@@ -22,9 +23,10 @@ def render(table: Table) -> str:
 
 def escape(text: str) -> str:
     """Text that markdown leaves alone: one line, no table bars, no accidental markup."""
-    text = re.sub(r"([\\|*<`])", r"\\\1", " ".join(str(text).split()))
+    text = re.sub(r"([\\|*<`])", r"\\\1", printable(" ".join(str(text).split())))
+    text = re.sub(r"^([#>+-]|\d+[.)])(?= )", r"\\\1", text)  # a heading, a quote or a list in a list
     text = re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # inside a word an underscore is no markup
-    return text.replace("](", "]\\(")
+    return text.replace("](", "]\\(").replace("]:", "]\\:")  # a link, or what makes one of every such name
 
 
 def _block(table: Table, indices: list[int]) -> str:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from vxbench.errors import printable
 from vxbench.tables.render.text import beside, groups, interval, last_lines, number, sample
 from vxbench.tables.table import STATES, Row, Table
 
@@ -20,9 +21,9 @@ SHOWN_LINES = 12  # of a section below the table; the files have all of them
 def print_table(table: Table, console: Console | None = None) -> None:
     """Print title, numbers and notes. Best and second best carry a sign as well as a colour (* and °)."""
     console = console or Console()
-    console.print(Text(table.title, style="bold" if table.profile.comparable else "bold yellow"))
+    console.print(_plain(table.title, style="bold" if table.profile.comparable else "bold yellow"))
     if table.subtitle:
-        console.print(Text(table.subtitle))
+        console.print(_plain(table.subtitle))
     tall = max(_widths(table, group, tall=False) for group in groups(table)) > console.width
     for indices in _fitting(table, console.width, tall):
         console.print()
@@ -33,11 +34,16 @@ def print_table(table: Table, console: Console | None = None) -> None:
         _section(console, title, lines)
 
 
+def _plain(text: str, style: str = "") -> Text:
+    """A text with nothing in it that rich or the terminal would obey."""
+    return Text(printable(text), style=style)
+
+
 def _section(console: Console, title: str, lines: list[str]) -> None:
-    console.print(Text(f"\n{title}", style="bold"))
+    console.print(_plain(f"\n{title}", style="bold"))
     shown = lines if len(lines) <= SHOWN_LINES + 1 else lines[:SHOWN_LINES]
     for line in shown:
-        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+        console.print(Padding(_plain(line), (0, 0, 0, 2), expand=False))
     if len(shown) < len(lines):
         console.print(Text(f"  ... and {len(lines) - len(shown)} more, all of them in the .md file", style="dim"))
 
@@ -67,12 +73,12 @@ def _grid(table: Table, indices: list[int], tall: bool) -> RichTable:
         column = table.columns[i]
         title = "\n".join(filter(None, [column.group, column.heading]))
         title += "\npaper" if tall and column.printed else ""
-        grid.add_column(title, justify="right", no_wrap=True)
+        grid.add_column(_plain(title), justify="right", no_wrap=True)
         if column.printed and not tall:
             grid.add_column("paper", justify="right", no_wrap=True, style="dim", vertical="bottom")
     for rows in (table.main, table.of_kind("added"), table.of_kind("control")):
         for row in rows:
-            grid.add_row(row.display, *_cells(table, row, indices, tall))
+            grid.add_row(_plain(row.display), *_cells(table, row, indices, tall))
         if rows:
             grid.add_section()
     for name, texts in last_lines(table):
