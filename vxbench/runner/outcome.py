@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from vxbench.errors import printable
 from vxbench.files import write_whole
 from vxbench.runner.parts import sound
 
@@ -40,12 +41,12 @@ class Outcome:
 
     @property
     def name(self) -> str:
-        return f"{self.model} x {self.dataset} x {self.explainer}"
+        return printable(f"{self.model} x {self.dataset} x {self.explainer}")
 
     def line(self) -> str:
         """One line for the terminal."""
         if self.status != "complete":
-            return f"{self.name}: {self.status.replace('_', ' ')}: {self.message}"
+            return f"{self.name}: {self.status.replace('_', ' ')}: {printable(self.message)}"
         failed = f", {self.failed_clips} failed" if self.failed_clips else ""
         if not self.computed:
             return f"{self.name}: {self.clips} clips, all computed before{failed}"
