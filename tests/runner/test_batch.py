@@ -62,9 +62,10 @@ def test_a_clip_without_boxes_takes_none_from_its_batch():
     assert metric.batches[0].annotated.tolist() == [[False] * 4, [True] * 4]
 
 
-def test_the_predicted_class_is_found_a_chunk_at_a_time():
+@pytest.mark.parametrize("target", ["label", "predicted"])
+def test_the_predicted_class_is_found_a_chunk_at_a_time(target):
     machine, seen = computer(m=Recorder()), []
-    machine.target, machine.chunk = "predicted", 3
+    machine.target, machine.chunk, machine.trusted, machine._looked = target, 3, True, True
     machine.classifier.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     machine.batch(REFS, [decoded(i) for i in range(4)])
     assert seen == [3, 1]
@@ -73,12 +74,13 @@ def test_the_predicted_class_is_found_a_chunk_at_a_time():
 @pytest.mark.choice("target.class")
 def test_the_class_explained_is_the_label_or_what_the_model_predicts():
     machine, loaded = computer(m=Recorder()), [decoded(i) for i in range(4)]
-    assert machine(REFS, loaded).rows.target.tolist() == [ref.label for ref in REFS]
+    labels = machine(REFS, loaded).rows
+    assert labels.target.tolist() == [ref.label for ref in REFS]
     machine.target = "predicted"
     rows = machine(REFS, loaded).rows
     with torch.no_grad():
         predicted = machine.classifier(present(machine.classifier, loaded, "cpu")).argmax(dim=1)
-    assert rows.target.tolist() == predicted.tolist()
+    assert rows.target.tolist() == rows.predicted.tolist() == labels.predicted.tolist() == predicted.tolist()
     assert rows.target.tolist() != rows.label.tolist()
 
 

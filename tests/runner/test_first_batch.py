@@ -246,10 +246,10 @@ def test_a_look_costs_three_passes_of_a_batch_and_a_cell_that_goes_on_is_not_loo
     first = cell("nothing", "runner.batch_size=2")
     outcome = run_cell(first)
     assert outcome.computed == 4
-    assert CALLS == [2, 2, 1] + 2 * [2, 2]  # the look; of each batch the gradient and the metric
+    assert CALLS == [2, 2, 1] + 2 * [2, 2, 2]  # the look; of each batch the prediction, the gradient and the metric
     rest = cell("nothing", "runner.batch_size=2", "shard.index=1")
     assert run_cell(rest).computed == 4
-    assert CALLS == 2 * [2, 2]
+    assert CALLS == 2 * [2, 2, 2]
 
 
 @pytest.mark.slow

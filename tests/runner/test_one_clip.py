@@ -60,7 +60,7 @@ def test_the_gpu_is_chosen_before_anything_is_put_on_it(config, monkeypatch):
     monkeypatch.setattr(assemble, "own_gpu", lambda device: order.append(device))
     monkeypatch.setattr(assemble, "build", lambda config, key: order.append(key) or build(config, key))
     open_clip(Assembled(config))
-    assert order == ["dataset", "cpu", "model"]
+    assert order == ["cpu", "model"]
 
 
 def test_a_map_of_ones_keeps_the_whole_clip(one):

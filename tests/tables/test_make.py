@@ -149,7 +149,7 @@ def test_what_the_command_changed_is_said(compose_table):
     ],
 )
 def test_the_title_says_what_ran(compose_table, overrides, comparable):
-    picks = ["model=r3d", "explainer=aosa,random", "seed=3", "explainer.chunk=8", "dataset.cache=null"]
+    picks = ["model=r3d", "explainer=aosa,random", "seed=3", "explainer.chunk=8", "table.also=[stc]"]
     config = compose_table("aosa_1", "profile=paper")
     config.hydra.overrides.task = ["+table=aosa_1", "profile=paper", *picks, *overrides]
     profile = profile_of(config, [Outcome("r3d", "ucf101", "aosa", weights=DIGEST)])
@@ -234,3 +234,43 @@ def test_the_index_has_the_rank_correlations_of_the_table(compose_table):
     assert [tau for tau in record.taus if tau != "–"] != []
     assert any(tau.startswith(f"{deletion.rank.tau:.2f}".replace("-", "−")) for tau in record.taus)
     assert f" | {', '.join(record.taus)} | " in table_of(config, "index")
+
+
+def network(seen, right, outputs=400, name="R3D", weights=DIGEST):
+    return Outcome("r3d", "kinetics400", "osa", network=name, weights=weights, outputs=outputs, seen=seen, right=right)
+
+
+def test_how_often_a_network_is_right_stands_below_the_table(compose_table):
+    outcomes = [
+        network(16, 12),
+        network(15, 11),
+        network(0, 0, name="TSM"),
+        network(8, 1, name="X", weights="random-0"),
+    ]
+    assert networks_used(outcomes) == [
+        f"networks on kinetics400: R3D (weights {DIGEST}, top-1 75.0% of 16 clips), TSM (weights {DIGEST}), "
+        "X (random weights, top-1 12.5% of 8 clips)"
+    ]
+    assert not [line for line in profile_of(compose_table("aosa_1"), outcomes).settings if line.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    ("seen", "right", "outputs", "guessed"),
+    [
+        (4000, 10, 400, True),  # a numbering of another release: 1 of 400 is chance
+        (4000, 30, 400, False),
+        (4000, 3000, 400, False),
+        (4, 0, 700, True),
+        (16, 2, 8, True),
+        (16, 8, 8, False),
+        (4000, 2000, 2, True),
+        (10, 10, 1, False),  # where there is one class nothing can be wrong
+        (0, 0, 400, False),
+    ],
+)
+def test_a_network_that_is_right_as_often_as_guesses_is_told(compose_table, seen, right, outputs, guessed):
+    lines = profile_of(compose_table("aosa_1"), [network(seen, right, outputs)]).settings
+    told = [
+        line for line in lines if line.startswith(f"warning: R3D is right on {right} of {seen} clips of kinetics400")
+    ]
+    assert bool(told) is guessed

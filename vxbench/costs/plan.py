@@ -152,8 +152,7 @@ def _cost(plan: CellPlan, explainer: Explainer, metrics: dict[str, Metric]) -> N
 def _passes_left(plan: CellPlan, explainer: Explainer, metrics: dict[str, Metric]) -> Passes | None:
     """Passes through the network that are left, None where a method does not declare its own."""
     shape, left = plan.assembled.shape, plan.left
-    predicted = Passes(forward=1) if plan.assembled.settings.target == "predicted" else Passes()
-    each = [predicted, explainer.passes(shape), *(metric.passes(shape) for metric in metrics.values())]
+    each = [Passes(forward=1), explainer.passes(shape), *(metric.passes(shape) for metric in metrics.values())]
     before = [_look(plan, metrics), *(metric.passes_before(shape) for metric in metrics.values())] if left else []
     return None if None in (*each, *before) else sum(each, Passes()) * left + sum(before, Passes())
 

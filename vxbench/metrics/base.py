@@ -20,6 +20,7 @@ class Batch:
 
     clip: (B, 3, T, H, W) float32, normalised for the model.
     target: (B,) int64, the class explained. label: (B,) int64, the ground truth.
+    predicted: (B,) int64, the class with the highest score, or None where nobody asked the network.
     boxes: (B, T, H, W) bool, union of the annotated boxes, or None where the data set has none.
     annotated: (B, T) bool, the frames that carry an annotation, or None.
     action: (B, T) bool, the frames inside the action's segment, or None.
@@ -32,6 +33,7 @@ class Batch:
     boxes: Tensor | None = None
     annotated: Tensor | None = None
     action: Tensor | None = None
+    predicted: Tensor | None = None
     generators: list[torch.Generator] | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":

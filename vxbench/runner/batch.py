@@ -119,7 +119,6 @@ class BatchScorer:
 
     def _score(self, refs: list[ClipRef], clips: list[Clip]) -> tuple[list[dict], dict]:
         batch, draws = self.batch(refs, clips), self._generators(refs)
-        self._look(batch.clip)
         maps = explain_batch(self.classifier, self.explainer, batch.clip, batch.target, draws, batch.boxes)
         rows = [
             failure(ref.id, ref.label, "nan_map", NAN_MAP)
@@ -146,10 +145,11 @@ class BatchScorer:
     def batch(self, refs: list[ClipRef], clips: list[Clip]) -> Batch:
         """The clips as metrics take them, with the class explained."""
         clip = present(self.classifier, clips, self.device)
+        self._look(clip)
         label = torch.tensor([ref.label for ref in refs], device=self.device)
-        target = label if self.target == "label" else in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)
+        predicted = in_chunks(self.classifier, self.chunk, clip).argmax(dim=1)
         annotation = {name: self._stack(clips, name) for name in ("boxes", "annotated", "action")}
-        return Batch(clip, target, label, **annotation)
+        return Batch(clip, label if self.target == "label" else predicted, label, predicted=predicted, **annotation)
 
     def _stack(self, clips: list[Clip], name: str) -> Tensor | None:
         """None if no clip has it. A clip that lacks it among others that do not has none of it on any frame."""
@@ -170,9 +170,11 @@ class BatchScorer:
         Every metric gets generators of its own, as fresh as the explainer's were: none feels which others run, and
         one that runs the explainer again repeats its map.
         """
+        classes = zip(batch.target.tolist(), batch.predicted.tolist(), strict=True)
         shared = [
-            {"clip": ref.id, "label": ref.label, "target": target, "status": "ok", "degenerate": flat}
-            for ref, target, flat in zip(refs, batch.target.tolist(), degenerate, strict=True)
+            {"clip": ref.id, "label": ref.label, "target": target, "predicted": predicted, "status": "ok"}
+            | {"degenerate": flat}
+            for ref, (target, predicted), flat in zip(refs, classes, degenerate, strict=True)
         ]
         rows = []
         for metric in self.metrics.values():

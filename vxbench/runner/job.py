@@ -89,6 +89,7 @@ class Job:
         outcome = Outcome(cell.model, cell.dataset, cell.explainer, cell.id, clips=len(self.refs))
         outcome.selection = self.parts.dataset.selection
         outcome.network, outcome.weights = self.parts.display, self.parts.weights
+        outcome.outputs = self.parts.outputs
         return outcome
 
     def begin(self) -> None:
@@ -104,7 +105,11 @@ class Job:
         """The outcome with what the store says of the cell."""
         if reason := self.store.read_note(NOT_APPLICABLE):
             outcome.status, outcome.message = "not_applicable", reason
-        outcome.failed_clips = self.failed_clips()
+        rows = self.store.rows()
+        clips = rows[rows["clip"].isin([ref.id for ref in self.refs])].drop_duplicates("clip")
+        seen = clips[(clips.predicted >= 0) & (clips.label >= 0)]
+        outcome.failed_clips = int((clips.status == "failed").sum())
+        outcome.seen, outcome.right = len(seen), int((seen.predicted == seen.label).sum())
         say_replaced(self.store, self.refs, outcome.dataset)
         return outcome
 
@@ -193,12 +198,6 @@ class Job:
                 yield refs, loaded
                 if following and timed:
                     coming = pool.submit(dataset, *following)
-
-    def failed_clips(self) -> int:
-        """Number of this job's clips whose last attempt failed."""
-        rows = self.store.rows()
-        mine = rows["clip"].isin([ref.id for ref in self.refs])
-        return int(rows[mine & (rows.status == "failed")]["clip"].nunique())
 
 
 def shard(clips: list[ClipRef], index: int, count: int) -> list[ClipRef]:

@@ -17,7 +17,8 @@ class Outcome:
 
     status: complete | not_applicable | failed (the whole cell; `message` says why) | left_out (not a cell at all).
     selection: one line on which clips these are. network: the model's full name, which tells its variants apart.
-    weights: digest of its checkpoint, or `random-<seed>`.
+    weights: digest of its checkpoint, or `random-<seed>`. outputs: number of the network's classes. seen: clips whose
+    label and predicted class are known; right: of these, those where they are one.
     """
 
     model: str
@@ -33,6 +34,9 @@ class Outcome:
     seconds: float = 0.0
     network: str = ""
     weights: str = ""
+    outputs: int = 0
+    seen: int = 0
+    right: int = 0
 
     @property
     def random(self) -> bool:
@@ -85,5 +89,5 @@ def _join(shards: list[Outcome]) -> list[Outcome]:
     if len({outcome.cell for outcome in shards if outcome.cell}) > 1:
         return shards
     told = min(shards, key=lambda outcome: outcome.status != "failed")
-    counts = ("clips", "computed", "failed_clips", "seconds")
+    counts = ("clips", "computed", "failed_clips", "seconds", "seen", "right")
     return [replace(told, **{name: sum(getattr(outcome, name) for outcome in shards) for name in counts})]

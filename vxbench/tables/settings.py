@@ -28,6 +28,7 @@ PICKS = ("model", "dataset", "explainer", "metric", "protocol", "target", "seed"
 # Beginnings of overrides after which data, checkpoints or sizes are not the paper's.
 UNLIKE = ("profile.", "scale", "model.", "weights.", "dataset.per_class", "explainer.iterations")
 NOT_WORTH_A_LINE = ("paths", "device", "download", "force", "runner", "shard", "tracker")
+GUESSED = 0.01  # probability from which on a network's top-1 is told to be that of guesses
 
 MetricUse = tuple[type[Metric], dict[str, Any]]  # a class and the options it was made with
 
@@ -94,7 +95,7 @@ def profile_of(config: DictConfig, outcomes: list[Outcome], metrics: Iterable[Me
         name=config.profile.name,
         title_line=f"random weights of {random}, else {title}" if random else title,
         comparable=config.profile.comparable and not random and not unlike,
-        settings=[*settings(config), *networks_used(outcomes), *clips_used(outcomes)],
+        settings=[*near_chance(outcomes), *settings(config), *networks_used(outcomes), *clips_used(outcomes)],
         protocol=config.protocol.name,
         described=described(metrics),
     )
@@ -138,8 +139,14 @@ def _drop(values: dict[str, Any], path: list[str]) -> None:
 
 def changed(config: DictConfig) -> list[str]:
     """Overrides of the command that make the profile's title untrue, where nobody says it: selected bands are said."""
-    said = tuple(f"table.settings.{name}" for name in SELECTED) if config.table.get("selected") else ()
-    return [o for o in given(config) if _name(o) not in (*PICKS, *NEUTRAL) and not _name(o).startswith(said)]
+    bands = tuple(f"table.settings.{name}" for name in SELECTED) if config.table.get("selected") else ()
+    return [o for o in given(config) if not _is_said(_name(o)) and not _name(o).startswith(bands)]
+
+
+def _is_said(name: str) -> bool:
+    """Whether an override picks rows and columns, lays the table out or changes no number."""
+    lays_out = name.startswith("table.") and not name.startswith("table.settings")
+    return lays_out or name in (*PICKS, *NEUTRAL)
 
 
 def given(config: DictConfig) -> list[str]:
@@ -154,13 +161,41 @@ def _name(override: str) -> str:
 
 
 def networks_used(outcomes: list[Outcome]) -> list[str]:
-    """The networks that were explained on each data set, and their weights."""
+    """The networks that were explained on each data set, their weights, and how often they are right on its clips."""
     said: dict[str, set[str]] = {}
-    for outcome in outcomes:
-        if outcome.weights:
-            weights = "random weights" if outcome.random else f"weights {outcome.weights}"
-            said.setdefault(outcome.dataset, set()).add(f"{outcome.network} ({weights})")
+    for outcome in _networks(outcomes):
+        weights = "random weights" if outcome.random else f"weights {outcome.weights}"
+        top1 = f", top-1 {outcome.right / outcome.seen:.1%} of {outcome.seen} clips" if outcome.seen else ""
+        said.setdefault(outcome.dataset, set()).add(f"{outcome.network} ({weights}{top1})")
     return [f"networks on {dataset}: {', '.join(sorted(names))}" for dataset, names in sorted(said.items())]
+
+
+def near_chance(outcomes: list[Outcome]) -> list[str]:
+    """A warning for each network that is not right more often on the clips than guessing may be: p > GUESSED."""
+    return [
+        f"warning: {outcome.network} is right on {outcome.right} of {outcome.seen} clips of {outcome.dataset}, no more "
+        f"than guesses among {outcome.outputs} classes: do its weights, its classes' numbering and the clips belong "
+        "together?"
+        for outcome in _networks(outcomes)
+        if outcome.seen and outcome.outputs > 1 and not outcome.random and _guessed(outcome) > GUESSED
+    ]
+
+
+def _networks(outcomes: list[Outcome]) -> list[Outcome]:
+    """One cell of each network on each data set: that with the most clips whose prediction is known."""
+    found: dict[tuple[str, ...], Outcome] = {}
+    for outcome in outcomes:
+        key = (outcome.dataset, outcome.network, outcome.weights)
+        if outcome.weights and outcome.seen >= found.get(key, outcome).seen:
+            found[key] = outcome
+    return [found[key] for key in sorted(found)]
+
+
+def _guessed(outcome: Outcome) -> float:
+    """The probability that guesses are right as often: the binomial's upper tail."""
+    from scipy.stats import binom
+
+    return float(binom.sf(outcome.right - 1, outcome.seen, 1 / outcome.outputs))
 
 
 def clips_used(outcomes: list[Outcome]) -> list[str]:
