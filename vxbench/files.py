@@ -29,6 +29,7 @@ POLL_S = 0.05  # between two attempts at a lock
 SCRATCH = "vxbench-"
 UNSEEN = "0"
 _OWNED = re.compile(rf"(?:\.|{SCRATCH})([0-9a-f]{{8}})-(\d+)-(\d+)-")
+_NO_NAME = re.compile(r"[/\x00\ud800-\udc7f\udd00-\udfff]")  # signs that no file name has, those of other folders too
 
 
 def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
@@ -115,7 +116,11 @@ def _try(folder: Path) -> None:
 
 
 def fitted(stem: str, ending: str = "") -> str:
-    """The file name `stem + ending`, its stem cut to what a file system holds, which counts bytes, not characters."""
+    """The file name `stem + ending`, its stem cut to what a file system holds, which counts bytes, not characters.
+
+    A name leads into no other folder, whatever it is made of.
+    """
+    stem, ending = (_NO_NAME.sub("_", part) for part in (stem, ending))
     room = NAME_BYTES - len(os.fsencode(ending))
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]

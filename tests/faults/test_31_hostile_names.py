@@ -9,6 +9,7 @@ from rich.console import Console
 
 from vxbench.commands.common import refuse, run_command
 from vxbench.errors import UserError, printable
+from vxbench.files import fitted
 from vxbench.runner.outcome import Outcome
 from vxbench.runner.progress import Progress
 from vxbench.tables.render import latex, long_csv, markdown, terminal
@@ -92,3 +93,24 @@ def test_a_spreadsheet_computes_nothing(name):
     assert not line["row"].startswith(("=", "+", "-", "@", "\t", "\r"))
     assert line["row"].removeprefix("'") == printable(name)
     assert float(line["mean"]) == -1.5
+
+
+@each_name
+@pytest.mark.parametrize("of", ["../../{}", "/{}", "{}/..", "{}\0x", "{0}" * 100, ".."])
+def test_no_name_leads_out_of_its_folder(name, of, tmp_path):
+    file = tmp_path / "a" / fitted(of.format(name), "-1.md")
+    assert file.parent.resolve() == tmp_path / "a"
+    assert file.resolve().parent == tmp_path / "a"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+
+
+@pytest.mark.slow
+def test_neither_a_model_nor_a_table_leads_out_of_the_results(runner):
+    """Both are whatever a config calls them."""
+    names = ("model.key=../../../outside", "+table.key=../../outside", "+table.title=x", "profile=smoke")
+    done = runner.here("-m", "model=tsm", "model.checkpoint=null", "explainer=random", "metric=topk", *names)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in runner.folder.iterdir()] == ["results"]
+    assert not [path for path in runner.folder.parent.rglob("*outside*") if runner.results not in path.parents]
+    assert [path.name for path in runner.results.rglob("*outside*.md")]

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from vxbench.config import compose
 from vxbench.figures.drawing.maps import FigureClip
+from vxbench.files import fitted
 from vxbench.runner.one_clip import OneClip
 from vxbench.tables.published import display_names, layout
 
@@ -34,12 +35,12 @@ def _compose(overrides: list[str]) -> DictConfig:
 
 def stem(config: DictConfig) -> Path:
     """Path of the figure without its ending."""
-    return Path(config.paths.results) / "figures" / config.figure.key
+    return Path(config.paths.results) / "figures" / fitted(config.figure.key)
 
 
 def files_of(config: DictConfig) -> list[Path]:
     """The files that the figure is written to."""
-    return [stem(config).with_name(f"{config.figure.key}.{kind}") for kind in ("png", "pdf")]
+    return [stem(config).with_name(f"{stem(config).name}.{kind}") for kind in ("png", "pdf")]
 
 
 def facts(config: DictConfig) -> dict[str, str]:

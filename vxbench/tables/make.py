@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from omegaconf import DictConfig
 
@@ -66,15 +67,16 @@ def write_index(folder: Path, records: list[TableRun]) -> Path:
 def _line(record: TableRun) -> str:
     failed = sum(outcome.status == "failed" for outcome in record.outcomes)
     name, shows = _named(record)
-    profile = ", ".join([record.profile.name, *record.variants])
+    profile = escape(", ".join([record.profile.name, *record.variants]))
+    place = quote(fitted(record.name, ".md"))
     cells, taus = len(record.outcomes), ", ".join(record.taus)
-    return f"| [{name}]({record.name}.md) | {shows} | {profile} | {cells} | {failed or ''} | {taus} | {record.made} |"
+    return f"| [{name}]({place}) | {shows} | {profile} | {cells} | {failed or ''} | {taus} | {record.made} |"
 
 
 def _named(record: TableRun) -> tuple[str, str]:
     """Its name, and what the paper's table shows or the user's own title."""
     if record.key not in tables():
-        return record.key, escape(record.spec.title)
+        return escape(record.key), escape(record.spec.title)
     paper = layout(record.key)
     return paper.name, escape(paper.title)
 
