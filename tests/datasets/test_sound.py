@@ -1,5 +1,6 @@
 """The film is read and no cover, the frames are sound or refused, and memory does not grow with the video's size."""
 
+import struct
 from contextlib import suppress
 
 import av
@@ -105,3 +106,28 @@ def test_a_damaged_index_of_an_avi_gives_no_wrong_frame(tmp_path, sound):
                 assert nearest(frames, SOURCE) == indices.tolist(), (path.name, decoder)
                 read[decoder] += 1
     assert read["auto"] > 20
+
+
+@pytest.mark.parametrize("span", [None, (20, 40)])
+@pytest.mark.parametrize("shift", [1, 3, 12, 500])
+def test_a_damaged_list_of_keyframes_gives_no_wrong_frame(tmp_path, shift, span):
+    """The box stss of an MP4, by which a span is entered: each keyframe but the first is said to be another frame."""
+    path = encode(tmp_path / "a.mp4", SOURCE, "libx264", "yuv420p", **X264)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"stss") + 8
+    [count] = struct.unpack_from(">I", content, start)
+    keys = struct.unpack_from(f">{count}I", content, start + 4)
+    struct.pack_into(f">{count}I", content, start + 4, *(key + shift * (key > 1) for key in keys))
+    path.write_bytes(content)
+    assert count > 2
+    frames, indices = read_frames(path, lambda n: np.array([1, 5, 19]), "auto", span)
+    assert nearest(frames, SOURCE) == indices.tolist()
+
+
+def test_times_of_display_that_no_decoder_gives_are_refused(tmp_path):
+    """The box ctts of an MP4, of the times between decoding and showing a frame: one is a minute."""
+    path = encode(tmp_path / "a.mp4", SOURCE, "libx264", "yuv420p", **X264)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">I", content, content.index(b"ctts") + 12 + 8 * 5 + 4, 60 * 12800)
+    path.write_bytes(content)
+    assert "times of display" in refusal(path)

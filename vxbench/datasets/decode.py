@@ -189,7 +189,7 @@ def _begun(frames: Iterator[tuple], header: Header) -> Iterator[tuple]:
         begun = begun or frame.key_frame or (not place and not header.lead and frame.pict_type not in PREDICTED)
         if not begun:
             continue
-        if header.ranked and last is not None and frame.pts <= last:
+        if header.timed and last is not None and frame.pts <= last:
             raise ClipError("undecodable", "damaged, its pictures are in another order than their times")
         last, orientation = frame.pts, of_frame(frame) or orientation
         yield index, frame, orientation

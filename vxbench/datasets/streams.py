@@ -158,9 +158,9 @@ def _header(path: Path, state: tuple[int, int]) -> Header:
     if complaints:
         raise ClipError("undecodable", f"{path.name}: damaged, {complaints[0]}")
     shown, sent, keys, hidden = map(list, zip(*packets, strict=True))
+    if stores_times and None not in shown + sent:
+        _check_times(path, np.array(shown), np.array(sent))
     complete = None not in shown and len(set(shown)) == len(shown)
-    if complete and stores_times:
-        _check_times(path, np.array(shown))
     lead = keys.index(True) if any(keys) else 0
     ranked = complete and not any(hidden) and (stores_times or shown == sent)
     return Header(announced, len(packets), lead, sum(hidden), complete and stores_times, ranked)
@@ -196,10 +196,14 @@ def _check_whole(path: Path, container, stream, packets: list[tuple]) -> None:
         raise ClipError("undecodable", f"{path.name}: damaged, some of its {announced} frames are lost")
 
 
-def _check_times(path: Path, shown: np.ndarray) -> None:
-    """Refuses times of display that no order of decoding gives. shown: (n,), in the order of the file."""
-    late = shown.argsort().argsort() - np.arange(len(shown))
-    if np.abs(late).max() > REORDER:
+def _check_times(path: Path, shown: np.ndarray, sent: np.ndarray) -> None:
+    """Refuses times of display that no order of decoding gives.
+
+    shown, sent: (n,) times of display and of decoding, in the order of the file.
+    """
+    late = shown.argsort(kind="stable").argsort() - np.arange(len(shown))
+    waiting = (shown - sent).max() > np.ptp(sent) and len(shown) > REORDER  # longer than the whole film takes
+    if np.abs(late).max() > REORDER or waiting:
         raise ClipError("undecodable", f"{path.name}: damaged, its times of display are in no order")
 
 
