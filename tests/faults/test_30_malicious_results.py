@@ -7,7 +7,10 @@ import stat
 import pytest
 from helpers.stores import CLIPS, commit, files, filled, line, part_of, picture, said_by
 
+from vxbench.errors import UserError
 from vxbench.runner.store import Store, frame
+from vxbench.sweeps.grid import read_grid
+from vxbench.tables.record import readable_records
 
 pytestmark = pytest.mark.timeout(60)  # a FIFO hangs whoever opens it
 
@@ -91,6 +94,26 @@ def test_what_lies_in_place_of_a_picture_is_moved_and_not_opened(tmp_path, put):
     assert store.done() == set()
     store.commit(frame([line(LOST)]), [picture(LOST)])
     assert [found.clip for found in store.pictures()] == [LOST]
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, device, endless, lambda path: path.touch()])
+def test_what_lies_in_place_of_a_cell_is_no_cell(tmp_path, put):
+    put(tmp_path / "cell")
+    store = Store(tmp_path / "cell")
+    assert (len(store.rows()), store.done(), store.pictures(), store.draw(), store.runs()) == (0, set(), [], None, [])
+    with pytest.raises(UserError, match="cannot be written"):
+        commit(store, LOST)
+
+
+@pytest.mark.parametrize("put", IN_PLACE)
+def test_what_lies_in_place_of_a_table_or_grid_is_not_opened(tmp_path, put):
+    (tmp_path / "tables").mkdir()
+    put(tmp_path / "tables" / "fep_1.json")
+    [said] = said_by(lambda: readable_records(tmp_path))
+    assert "fep_1.json: not the record of a table" in said
+    put(tmp_path / "grid.csv")
+    with pytest.raises(UserError, match=r"grid\.csv cannot be read"):
+        read_grid(tmp_path / "grid.csv")
 
 
 def test_foreign_clips_enter_no_rows_and_no_pictures(tmp_path):

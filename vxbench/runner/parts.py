@@ -82,7 +82,10 @@ def content_of(path: Path) -> bytes:
         FileNotFoundError: it is not there, or not any more.
         Damaged: it is no regular file, or cannot be read.
     """
-    kind = stat.S_IFMT(path.lstat().st_mode)
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+    except NotADirectoryError as error:  # a file lies in place of its folder
+        raise FileNotFoundError(path) from error
     if kind != stat.S_IFREG:
         raise Damaged(f"is {KINDS.get(kind, 'a device')} and no file")
     try:
@@ -164,7 +167,7 @@ class Parts:
     def _listed(self) -> tuple[Part, ...]:
         try:
             entries = list(os.scandir(self.folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ()
         return tuple(sorted(part for entry in entries if (part := self._part(entry))))
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from vxbench.errors import UserError
 from vxbench.files import fitted, locked, write_whole
 from vxbench.metrics.facts import fact
 from vxbench.runner.outcome import Outcome
+from vxbench.runner.parts import Damaged, content_of
 from vxbench.runner.store import Store
 from vxbench.tables.render.long_csv import cell
 from vxbench.tables.statistics import estimate
@@ -190,8 +192,8 @@ def read_grid(path: Path) -> pd.DataFrame:
         UserError: it is not one that `write_grid` wrote; the message names it.
     """
     try:
-        grid = pd.read_csv(path, dtype=DIGESTS)
-    except (OSError, ValueError) as error:
+        grid = pd.read_csv(BytesIO(content_of(path)), dtype=DIGESTS)
+    except (Damaged, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); remove it and run the sweep again") from error
     if lacking := [name for name in ("metric", *FACTS, *ORIGIN) if name not in grid]:
         raise UserError(f"{path} has no column {', '.join(lacking)}; remove it and run the sweep again")

@@ -12,6 +12,7 @@ from vxbench.errors import UserError
 from vxbench.fact import Fact
 from vxbench.files import fitted, write_whole
 from vxbench.runner.outcome import Outcome
+from vxbench.runner.parts import Damaged, content_of
 from vxbench.runner.store import Store, frame
 from vxbench.tables.build import make_table
 from vxbench.tables.published import tables
@@ -116,13 +117,13 @@ def read_record(path: Path) -> TableRun:
         UserError: it cannot be read as one; the message names the file.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(content_of(Path(path)))
         profile = RunInfo(**content["profile"])
         outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
         plain = {name: content[name] for name in ("key", "name", "rows", "made", "taus")}
         spec = _spec(content["spec"])
         return TableRun(**plain, profile=profile, outcomes=outcomes, results=Path(path).parent.parent, spec=spec)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (Damaged, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the record of a table ({error}); make the table again") from error
 
 
