@@ -139,10 +139,10 @@ def test_what_is_not_understood_is_2(words, capsys, nowhere):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("reproduce --table 1 --paper fep", "nothing/ucf101"),
+        ("reproduce --table 1 --paper fep", "ucf101/videos ("),
         ("reproduce --table 1 --paper fep --bands no.yaml", "no.yaml is not there"),
         ("explain video=absent.mp4", "no file absent.mp4"),
-        ("train paths.results=. paths.data=nothing", "nothing/ucf101"),
+        ("train paths.results=. paths.data=nothing", "ucf101/videos ("),
         ("figure fep_5", "run the sweep first"),
         ("make-mini --root ..", "is the current folder or holds it"),
         ("report", "no table was made here"),
@@ -152,10 +152,11 @@ def test_what_is_not_understood_is_2(words, capsys, nowhere):
 )
 def test_what_is_missing_is_1(words, said, capsys, nowhere):
     assert main(words.split()) == 1
-    *notes, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert said in line
-    assert all(note.startswith("note: ") for note in notes)
+    lines = capsys.readouterr().err.splitlines()
+    error, *listed = [line for line in lines if not line.startswith("note: ")]
+    assert error.startswith("error: ")
+    assert said in "\n".join([error, *listed])
+    assert all(line.startswith("  ") for line in listed)
 
 
 @pytest.mark.slow
