@@ -8,6 +8,8 @@ import numpy as np
 from vxbench.errors import UserError, first_line
 from vxbench.pickles import PickleRefused, plain
 
+FAR = 1 << 31  # pixels, beyond any frame
+
 
 def load_annotation(path: Path) -> dict[str, dict]:
     """The entries of an annotation file, by "<Class>/<video name>".
@@ -59,6 +61,15 @@ def tubes_of(entry: dict, where: str) -> list[Tube]:
 
 
 def boxes_at(tubes: list[Tube], t: int) -> np.ndarray:
-    """All boxes of frame t, (N, 4) int64; in uint8, as stored, x + w would wrap at 256."""
-    found = [tube.boxes[t - tube.sf].astype(np.int64) for tube in tubes if tube.covers(t)]
-    return np.stack(found) if found else np.zeros((0, 4), dtype=np.int64)
+    """All boxes of frame t, (N, 4) int64; in uint8, as stored, x + w would wrap at 256.
+
+    An edge farther away than FAR is put there: in whatever type it is stored, sums and products of it do not wrap.
+    """
+    found = [_near(*map(int, tube.boxes[t - tube.sf])) for tube in tubes if tube.covers(t)]
+    return np.array(found, dtype=np.int64).reshape(-1, 4)
+
+
+def _near(x: int, y: int, w: int, h: int) -> list[int]:
+    """The box with its edges no farther than FAR."""
+    left, top, right, bottom = (min(max(edge, -FAR), FAR) for edge in (x, y, x + w, y + h))
+    return [left, top, right - left, bottom - top]
