@@ -39,3 +39,14 @@ def test_every_identity_has_a_test():
     listed = re.findall(r"^(\d+)\. ", (ROOT / "docs/identities.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(number) for number in listed] == list(range(1, 32))
     assert marked("identity") == set(range(1, 32))
+
+
+def test_every_fault_has_its_promise_and_its_test():
+    """Rows of docs/reliability.md: the number, and the first sentence of the test's docstring."""
+    page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| (.+?) \| \[.+\]\(\.\./(.+)\) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _, _ in rows] == list(range(1, 35))
+    for number, promise, path in rows:
+        said = " ".join(ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))).split())
+        assert path.startswith(f"tests/faults/test_{int(number):02d}_")
+        assert said.startswith(promise)
