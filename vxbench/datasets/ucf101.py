@@ -83,8 +83,8 @@ class UCF101(VideoDataset):
     windows: `first`: each video is one clip, sampled as `sampling` says. `all`: each video is cut into windows of
     `frames` frames `interval` apart, one after the other, and each window is a clip "<Class>/<name>#<k>", k from 0; the
     last may be shorter, which sampling=window starts over (SlidingWindow and LoopPadding of
-    kenshohara/3D-ResNets-PyTorch, whose loader AOSA's release uses). `all` opens every video once to learn its length;
-    one that cannot be opened keeps its window 0, which then fails when it is loaded.
+    kenshohara/3D-ResNets-PyTorch, whose loader AOSA's release uses). `all` opens every video once, in
+    processes that decode, to learn its length; one that cannot be opened keeps its window 0, which fails when loaded.
     videos: where below `root` the videos or their frames are; the first folder that has a clip wins.
     view: see VideoDataset.
 
