@@ -125,6 +125,14 @@ def test_parts_of_earlier_versions_that_are_sound_are_read(tmp_path):
     pd.testing.assert_frame_equal(Store(store.folder).rows(), whole, check_exact=True)
 
 
+def test_a_file_of_any_other_name_is_read_or_set_aside_as_well(tmp_path):
+    store = filled(tmp_path / "cell", KEPT)
+    (store.folder / "part-mine.parquet").write_bytes(b"no rows")
+    [said] = said_by(Store(store.folder).begin)
+    assert "part-mine.parquet is no file of rows" in said
+    assert store.done() == set(KEPT)
+
+
 @pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b""), "another's"])
 def test_a_damaged_picture_is_set_aside_and_its_clip_computed_again(tmp_path, damage):
     store = Store(tmp_path / "cell")

@@ -131,8 +131,9 @@ def sound(path: Path, parse: Callable[[bytes], Any], absent: Any, damaged: WhenD
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """A part as its folder lists it. digest: "" for one of an earlier version, which has no checksum and level 0.
+    """A part as its folder lists it.
 
+    digest: "" for one of another name, as earlier versions gave, which has no checksum and level 0.
     size and changed (nanoseconds) are only compared: they tell that a file was replaced under a process that knows it.
     """
 
@@ -151,7 +152,7 @@ class Parts:
 
     def __init__(self, folder: Path, suffix: str, decode: Callable[[bytes], Any], encode: Callable[[list], bytes]):
         self.folder, self.suffix, self.decode, self.encode = folder, suffix, decode, encode
-        self._name = re.compile(rf"part-(?:(\d{{1,4}})-)?([0-9a-f]{{16}}){re.escape(suffix)}")
+        self._name = re.compile(rf"part-(?:(\d{{1,4}})-([0-9a-f]{{16}})|.*){re.escape(suffix)}")
 
     def listed(self) -> tuple[Part, ...]:
         """All parts, sorted. A folder that changes is listed until it is the same twice.
@@ -180,8 +181,7 @@ class Parts:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        checked = digest if level is not None else ""
-        return Part(int(level or 0), checked, self.folder / entry.name, status.st_size, status.st_mtime_ns)
+        return Part(int(level or 0), digest or "", self.folder / entry.name, status.st_size, status.st_mtime_ns)
 
     def name(self, content: bytes, level: int = 0) -> str:
         """Name of the part with this content. It has to be written whole, and be on the disk when it counts."""
