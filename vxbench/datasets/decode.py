@@ -62,7 +62,8 @@ def read_frames(
     except UserError:
         raise
     except Exception as error:  # damaged files make the decoders raise nearly anything
-        raise ClipError("undecodable", _named(path, first_line(error))) from error
+        said = getattr(error, "strerror", None) or first_line(error)
+        raise ClipError("undecodable", f"{path.name}: {said}") from error
 
 
 def frames_in_order(path: Path, first: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
