@@ -119,6 +119,7 @@ def test_what_holds_does_not_depend_on_how_parts_were_merged(tmp_path, seed):
     rows = store.rows()
     found = {row.clip: row.reason if row.status == "failed" else row.value for row in rows.itertuples()}
     assert found == expected
+    assert (rows.groupby("clip")["status"].nunique() == 1).all()
     store.finish()
     pd.testing.assert_frame_equal(store.rows(), rows, check_exact=True)
 
@@ -171,6 +172,15 @@ def test_a_part_that_is_merged_while_it_is_read_is_looked_for_again(tmp_path, mo
 
     monkeypatch.setattr(room, "content_of", merged_first)
     assert reader.done() == set(CLIPS)
+
+
+def test_a_listing_that_missed_a_merge_is_not_believed(tmp_path, monkeypatch):
+    """A folder is read while a merge renames and deletes: neither the old parts nor the new one were in the list."""
+    store = filled(tmp_path / "cell")
+    whole = store._parts.listed()
+    listings = iter([whole[:2], whole, whole])
+    monkeypatch.setattr(store._parts, "_listed", lambda: next(listings))
+    assert store._parts.listed() == whole
 
 
 def test_parts_that_stay_listed_but_are_not_there_are_an_error(tmp_path, monkeypatch):

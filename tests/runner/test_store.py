@@ -60,7 +60,7 @@ def test_a_draw_of_an_earlier_version_has_no_seal(tmp_path):
 
 
 def test_a_clip_computed_again_takes_the_place_of_its_rows(tmp_path):
-    Store(tmp_path).commit(frame([ok("a", 1.0), ok("b", 1.0)]))
+    Store(tmp_path).commit(frame([ok("a", 0.25), ok("b", 1.0)]))
     store = Store(tmp_path)
     store.begin()
     store.commit(frame([ok("a", 0.5)]))
@@ -70,11 +70,11 @@ def test_a_clip_computed_again_takes_the_place_of_its_rows(tmp_path):
 
 
 def test_the_last_of_several_failures_is_told(tmp_path):
-    for why in ("2: no file", "1: no frame"):
+    for why in ("2: no file", "1: no frame", "3: no frame", "2: no file"):
         store = Store(tmp_path)
         store.begin()
         store.commit(frame([failure("a", 0, "missing", why)]))
-    assert store.rows()["reason"].tolist() == ["missing: 1: no frame"]
+    assert store.rows()["reason"].tolist() == ["missing: 2: no file"]
 
 
 def test_two_processes_that_write_the_same_clips_leave_one_set_of_rows(tmp_path):
