@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cudnn, mkldnn
 
+from vxbench.errors import UserError
 from vxbench.ranges import one_of
 
 SCORES = ("logit", "prob")
@@ -105,6 +106,21 @@ def class_score(classifier: nn.Module, clip: Tensor, target: Tensor, score: str 
     one_of("score", score, SCORES)
     output = probabilities(classifier, clip) if score == "prob" else outputs(classifier, clip)
     return output.gather(1, target[:, None])[:, 0]
+
+
+def check_target(classifier: nn.Module, target: Tensor, clips: int) -> None:
+    """Checks that target (B,) names a class of the classifier for each of so many clips.
+
+    Raises:
+        UserError: it does not; on a GPU, a class that there is not would end the process.
+    """
+    if tuple(target.shape) != (clips,) or target.dtype != torch.int64:
+        found = f"{target.dtype} {tuple(target.shape)}"
+        raise UserError(f"target must be int64 (B,) = ({clips},), a class for each clip; it is {found}")
+    classes = getattr(classifier, "num_classes", None)
+    last = torch.iinfo(torch.int64).max if classes is None else classes - 1
+    if wrong := [index for index in target.tolist() if not 0 <= index <= last]:
+        raise UserError(f"target = {wrong[0]} is no class of the network, which counts from 0 to {last}")
 
 
 def input_gradient(classifier: nn.Module, clip: Tensor, target: Tensor, score: str = "logit") -> Tensor:

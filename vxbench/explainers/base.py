@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vxbench.errors import UserError
-from vxbench.network import ordinary, untouched
+from vxbench.network import check_target, ordinary, untouched
 from vxbench.ranges import whole
 
 
@@ -75,8 +75,10 @@ class Explainer:
 
         Raises:
             NotApplicable: the method has no meaning for this classifier.
-            UserError: `explain` gave something other than one value a voxel, or the weights take no part in autograd.
+            UserError: a target that is no class, weights that take no part in autograd, or `explain` gave something
+                other than one value a voxel.
         """
+        check_target(classifier, target, len(clip))
         if generators is None:
             generators = [torch.Generator().manual_seed(0) for _ in clip]
         if len(generators) != len(clip):

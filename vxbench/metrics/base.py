@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from vxbench.explainers.base import Explainer, Passes
 from vxbench.fact import Fact
 from vxbench.metrics.facts import declare
-from vxbench.network import at_least_float32, full_float32, ordinary
+from vxbench.network import at_least_float32, check_target, full_float32, ordinary
 
 
 @dataclass
@@ -114,6 +114,7 @@ def _in_full_float32(call: Callable[..., Scores]) -> Callable[..., Scores]:
 
     @wraps(call)
     def scored(self: Metric, classifier: nn.Module, batch: Batch, saliency: Tensor) -> Scores:
+        check_target(classifier, batch.target, len(batch.clip))
         with full_float32():
             return call(self, classifier, batch.mapped(ordinary), at_least_float32(ordinary(saliency)))
 

@@ -166,7 +166,7 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | Mapping | Checkpo
             for key and shape for shape.
     """
     checkpoint = Checkpoint.of(checkpoint)
-    _load(model, _weights(checkpoint, RANDOM), checkpoint.path)
+    _load(model, _weights(checkpoint, RANDOM), checkpoint)
     return checkpoint.path
 
 
@@ -182,7 +182,7 @@ def load_body(
     prefixes = tuple(f"{name}." for name in head)
     body = {name: value for name, value in _weights(checkpoint).items() if not name.startswith(prefixes)}
     kept = {name: value for name, value in model.state_dict().items() if name.startswith(prefixes)}
-    _load(model, body, checkpoint.path, kept=kept)
+    _load(model, body, checkpoint, kept=kept)
     return checkpoint.path
 
 
@@ -194,8 +194,8 @@ def _weights(checkpoint: Checkpoint, otherwise: str = "") -> Weights:
     return converted(read_weights(checkpoint.path), checkpoint.format)
 
 
-def _load(model: nn.Module, weights: Weights, path: Path, kept: Weights = MappingProxyType({})) -> None:
+def _load(model: nn.Module, weights: Weights, checkpoint: Checkpoint, kept: Weights = MappingProxyType({})) -> None:
     wanted = model.state_dict()
     weights = with_counters(wanted, weights) | kept
-    check_weights(wanted, weights, path)
+    check_weights(wanted, weights, checkpoint.path, checkpoint.format)
     model.load_state_dict(weights)

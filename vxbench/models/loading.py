@@ -231,8 +231,10 @@ def with_counters(wanted: Weights, given: Weights) -> dict[str, Tensor]:
     return {name: value for name, value in wanted.items() if name.endswith(COUNTER)} | dict(given)
 
 
-def check_weights(wanted: Weights, given: Weights, path: Path) -> None:
-    """Checks that given has the names, shapes and kinds of number of wanted. path: names the file in messages.
+def check_weights(wanted: Weights, given: Weights, path: Path, format: str = "mmaction2") -> None:
+    """Checks that given has the names, shapes and kinds of number of wanted.
+
+    path, format: the file and whose names it was said to have, for messages.
 
     Raises:
         UserError: it has not.
@@ -247,7 +249,7 @@ def check_weights(wanted: Weights, given: Weights, path: Path) -> None:
     if said:
         only_shapes = [fault for fault, names in faults.items() if names] == ["of another shape"]
         words = _classes(wanted, given) if only_shapes else ""
-        hint = _other_names(path) if faults["unexpected"] else ""
+        hint = _other_names(path, format) if faults["unexpected"] else ""
         raise UserError(f"checkpoint {path} does not fit the model: {words}{'; '.join(said)}{hint}")
 
 
@@ -256,7 +258,9 @@ def misfits(wanted: Weights, given: Weights) -> list[str]:
     return [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
 
 
-def _other_names(path: Path) -> str:
+def _other_names(path: Path, format: str) -> str:
+    if format != "mmaction2":
+        return f"; its names were taken for those of format: {format}"
     formats = " | ".join(name for name in FORMATS if name != "mmaction2")
     return f"; if its names are another project's, say whose: model.checkpoint={{file: {path}, format: {formats}}}"
 

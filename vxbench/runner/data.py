@@ -1,5 +1,6 @@
 """Opens the data set that a config describes: the generated one at the mini size, a real one at the papers'."""
 
+from numbers import Integral
 from typing import Any
 
 from omegaconf import DictConfig
@@ -24,8 +25,24 @@ def open_dataset(config: DictConfig, **changes: Any) -> VideoDataset:
             "say where the real data are: paths.data=<folder> or VXBENCH_DATA"
         )
     try:
-        return build(config, "dataset", **changes)
+        return _labelled(build(config, "dataset", **changes))
     except Missing as error:
         if not generated:
             raise
         raise Missing(str(error), [f"for the generated mini data: vxbench make-mini --root {root}"]) from error
+
+
+def _labelled(dataset: VideoDataset) -> VideoDataset:
+    """Returns the data set, once every clip is known to have one of its classes.
+
+    Raises:
+        UserError: one has not; on a GPU, such a label would end the process.
+    """
+    classes = len(dataset.classes)
+    for ref in dataset.clips:
+        if not isinstance(ref.label, Integral) or not 0 <= ref.label < classes:
+            raise UserError(
+                f"{type(dataset).__name__}: clip {ref.id} has label {ref.label}, which is no index of its {classes} "
+                f"classes, from 0 to {classes - 1}"
+            )
+    return dataset
