@@ -108,6 +108,18 @@ def test_a_damaged_index_of_an_avi_gives_no_wrong_frame(tmp_path, sound):
     assert read["auto"] > 20
 
 
+def test_a_frame_that_its_index_lists_and_the_file_lacks_is_a_failure(tmp_path):
+    """The head of a chunk is lost: FFmpeg goes on with the next one, and all later frames would be one too early."""
+    path = encode(tmp_path / "a.avi", SOURCE, "ffv1", "bgr0", g="1")
+    with av.open(str(path)) as file:
+        start = [packet.pos for packet in file.demux(video=0) if packet.size][10] - 8
+    content = bytearray(path.read_bytes())
+    assert content[start : start + 4] == b"00dc"
+    content[start : start + 8] = bytes(8)
+    path.write_bytes(content)
+    assert "frames are lost" in refusal(path, lambda n: np.array([5, 20, 30]))
+
+
 @pytest.mark.parametrize("span", [None, (20, 40)])
 @pytest.mark.parametrize("shift", [1, 3, 12, 500])
 def test_a_damaged_list_of_keyframes_gives_no_wrong_frame(tmp_path, shift, span):
