@@ -63,7 +63,6 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_says_so(runner):
         ),
         (["target=none"], 1, "target = none is not one of label, predicted"),
         (["model.checkpoint=nowhere.pth"], 1, "nowhere.pth does not exist"),
-        (["paths.data=nowhere"], 1, "nowhere/ucf101"),
         (["shard.index=2", "shard.count=2"], 1, "shard.index = 2"),
     ],
 )
@@ -73,6 +72,15 @@ def test_a_mistake_gets_one_line_and_no_traceback(runner, overrides, status, wor
     assert done.returncode == status
     assert words in said
     assert len(said.splitlines()) == 1, said
+
+
+def test_data_that_are_missing_are_listed_below_one_line(runner):
+    done = runner.here("paths.data=nowhere")
+    error, *listed = (done.stdout + done.stderr).strip().splitlines()
+    assert done.returncode == 1
+    assert "missing below nowhere" in error
+    assert any("ucf101/videos" in line for line in listed)
+    assert all(line.startswith("  ") for line in listed)
 
 
 def test_a_model_of_other_classes_than_the_data_sets_is_refused(runner):
