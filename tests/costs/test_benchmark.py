@@ -94,7 +94,7 @@ def test_a_wrong_option_is_one_line(words, message, capsys):
     ("words", "message"),
     [
         ("models --device cuda:99", "device = cuda:99 but"),
-        ("models --write README.md", "--write README.md is no folder"),
+        ("models --write README.md", "cannot be written: Not a directory; nothing was computed; set --write"),
     ],
 )
 def test_what_is_not_there_or_cannot_be_written_is_one_line(words, message, capsys, monkeypatch):

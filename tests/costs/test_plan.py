@@ -217,7 +217,7 @@ def test_launchers_that_are_installed_are_not_missing():
         (["--table=1", "model=r2plus2d"], "model=r2plus2d does not exist; did you mean r2plus1d"),
         (["--table=1", "--paper=fep", "no_such_key=1"], "no_such_key"),
         (["--table=9"], "table 9"),
-        (["--table=1", "--jobz=2"], "--jobz=2"),
+        (["--table=1", "--jobz=2"], "--jobz"),
     ],
 )
 def test_a_wrong_command_is_one_line(words, said, capsys):

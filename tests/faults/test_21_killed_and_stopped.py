@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 # Four batches, of which a run is stopped behind the first.
-CELL = ("model=tsm", "explainer=step", "explainer.iterations=10", "explainer.core_start=3", "runner.batch_size=2")
+CELL = ("model=tsm", "explainer=step", "explainer.iterations=40", "explainer.core_start=3", "runner.batch_size=2")
 CELL = (*CELL, "dataset.per_class=1")
 SWEEP = ("-m", *CELL, "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -261,7 +261,7 @@ def ratio(config_of):
 def test_the_area_is_the_metrics_ratio_and_the_mask_keeps_the_class(ratio, one):
     ratio.slack = 0.3
     batch = Batch(one.tensor, one.target, one.target, generators=[generator_of(0, one.id)])
-    expected = ratio(one.classifier, batch, None)["min_preservation_ratio"].item()
+    expected = ratio(one.classifier, batch, torch.zeros_like(batch.clip[:, 0]))["min_preservation_ratio"].item()
     area, p, mask = step_2.smallest(ratio, one, 0)
     assert area == expected
     assert area < 1  # else the mask is not looked at

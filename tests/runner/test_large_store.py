@@ -34,7 +34,16 @@ print(json.dumps([clips, rows, time.process_time() - began, memory]))
 
 def rows_of(clips):
     count, draw = len(METRICS) * len(clips), np.random.default_rng(len(clips))
-    same = {"label": 0, "target": 0, "status": "ok", "reason": "", "degenerate": False, "weight": 1.0, "group": 0}
+    same = {
+        "label": 0,
+        "target": 0,
+        "predicted": 0,
+        "status": "ok",
+        "reason": "",
+        "degenerate": False,
+        "weight": 1.0,
+        "group": 0,
+    }
     own = {"clip": np.repeat(clips, len(METRICS)), "metric": METRICS * len(clips), "value": draw.random(count)}
     return pd.DataFrame(same | own | {"curve": None, "attempt": 0})
 

@@ -33,8 +33,8 @@ class Batch:
     boxes: Tensor | None = None
     annotated: Tensor | None = None
     action: Tensor | None = None
-    predicted: Tensor | None = None
     generators: list[torch.Generator] | None = None
+    predicted: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with every one of its tensors changed."""
