@@ -108,9 +108,9 @@ def test_no_name_leads_out_of_its_folder(name, of, tmp_path):
 @pytest.mark.slow
 def test_neither_a_model_nor_a_table_leads_out_of_the_results(runner):
     """Both are whatever a config calls them."""
-    names = ("model.key=../../../outside", "+table.key=../../outside", "+table.title=x", "profile=smoke")
+    names = ("model.key=../../../led_out", "+table.key=../../led_out", "+table.title=x", "profile=smoke")
     done = runner.here("-m", "model=tsm", "model.checkpoint=null", "explainer=random", "metric=topk", *names)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in runner.folder.iterdir()] == ["results"]
-    assert not [path for path in runner.folder.parent.rglob("*outside*") if runner.results not in path.parents]
-    assert [path.name for path in runner.results.rglob("*outside*.md")]
+    assert not [path for path in runner.folder.parent.rglob("*led_out*") if runner.results not in path.parents]
+    assert [path.name for path in runner.results.rglob("*led_out*.md")]
