@@ -193,9 +193,9 @@ def _networks(outcomes: list[Outcome]) -> list[Outcome]:
 
 def _guessed(outcome: Outcome) -> float:
     """The probability that guesses are right as often: the binomial's upper tail."""
-    from scipy.stats import binom
+    from scipy.special import bdtrc  # scipy.stats takes a second to import
 
-    return float(binom.sf(outcome.right - 1, outcome.seen, 1 / outcome.outputs))
+    return float(bdtrc(outcome.right - 1, outcome.seen, 1 / outcome.outputs))
 
 
 def clips_used(outcomes: list[Outcome]) -> list[str]:
