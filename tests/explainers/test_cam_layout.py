@@ -86,7 +86,7 @@ class Volume(nn.Module):
 
 @given(st.integers(1, 3), st.integers(1, 32), st.integers(8, 56), st.integers(8, 56), st.integers(64, 2048), st.data())
 def test_channels_that_come_last_are_never_taken_for_a_width(count, steps, h, w, channels, data):
-    """The network has more channels than the clip has columns, or the map more rows than it has frames."""
+    """The network has more channels than the clip has columns, or a map of all frames more rows than it has frames."""
     stride, frames = data.draw(st.sampled_from([4, 8, 16])), steps * data.draw(st.sampled_from([1, 2, 4]))
     assume(channels > w * stride or h > frames)
     clip = torch.zeros(1, 1, 1, 1, 1).expand(count, 3, frames, h * stride, w * stride)
@@ -94,8 +94,9 @@ def test_channels_that_come_last_are_never_taken_for_a_width(count, steps, h, w,
     with pytest.raises(UserError, match="channels_last"):
         to_grid(last, clip)
     assert to_grid(last, clip, layout="channels_last").shape == (count, channels, steps, h, w)
-    with pytest.raises(UserError, match="channels_last"):
-        to_grid(last.reshape(count * steps, h, w, channels)[:, :, :, : max(channels, w * stride + 1)], clip)
+    if channels > w * stride:
+        with pytest.raises(UserError, match="channels_last"):
+            to_grid(last.reshape(count * steps, h, w, channels), clip)
 
 
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([4, 8, 16, 32]), st.integers(32, 230), st.integers(32, 230))
